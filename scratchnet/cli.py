@@ -1,0 +1,50 @@
+"""The command line: `scratchnet lesson [NAME]`."""
+import argparse
+import sys
+
+from scratchnet import __version__, lesson
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status (2 for wrong usage)."""
+    for stream in (sys.stdout, sys.stderr):     # a terminal that cannot print × prints ?
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    parser = argparse.ArgumentParser(
+        prog="scratchnet", description="Convolutional networks from scratch, layer by layer.")
+    parser.add_argument("--version", action="version", version=f"scratchnet {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    command = commands.add_parser("lesson", help="run a lesson; without a name, list them")
+    command.add_argument("name", nargs="?", metavar="NAME", help="its name or number")
+    lesson.add_options(command)
+    command.set_defaults(run=run_lesson)
+
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("\nscratchnet: stopped", file=sys.stderr)
+        return 130
+
+
+def run_lesson(options: argparse.Namespace) -> int:
+    """List the lessons, or run one."""
+    if options.name is None:
+        for name, path in lesson.lessons().items():
+            print(f"{path.stem.split('_', 1)[0]}  {name:12s} {lesson.title(path)}")
+        print("\nRun one with: scratchnet lesson NAME")
+        return 0
+    try:
+        path = lesson.find(options.name)
+    except ValueError as error:
+        print(f"scratchnet: {error}", file=sys.stderr)
+        return 2
+    passed_on = [word for key in ("device", "out") if (value := getattr(options, key)) is not None
+                 for word in (f"--{key}", value)]
+    lesson.run(path, passed_on)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""im2col — convolution as one matrix product over patches copied into columns.
+
+    columns = im2col(x)          (C·KH·KW) × (N·OH·OW): each column is one patch
+    y       = W · columns        W: each filter flattened to a row, O × (C·KH·KW)
+
+im2col computes nothing, it only copies: as a matrix it is a G with a single 1 in each row
+(or none, where the patch lies on the padding). Backward therefore needs its transpose,
+
+    dW = dy · columnsᵀ           columns are copied again, not remembered:
+                                 they are KH·KW/stride² times larger than x
+    dx = Gᵀ · (Wᵀ · dy)          = col2im: "copy to many places" becomes
+                                 "add up from many places", hence its `+=`
+
+The columns of a whole batch never exist at once. They would be KH·KW times larger than the
+batch and would fall out of every cache; a tile of a few images, or of a few rows of one
+image, is copied into a buffer that the next tile uses again. With g groups, all of this
+happens g times, on one extra axis.
+
+Chellapilla, Puri & Simard, "High Performance Convolutional Neural Networks for Document
+Processing", 2006.
+"""
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import xp_of
+from scratchnet.convolution.geometry import Geometry, inside, output_size, tiles
+
+CPU_TILE = 2 << 20      # bytes of columns at once: about a core's second-level cache
+GPU_TILE = 256 << 20    # a GPU wants few, large launches
+
+
+def forward(x: Any, w: Any, geometry: Geometry) -> Any:
+    """y[n,o,i,j] = Σ_c Σ_u Σ_v w[o,c,u,v] · x[n, c, i·s+u·d−p, j·s+v·d−p]."""
+    xp = xp_of(x)
+    N, O, g = len(x), len(w), geometry.groups
+    OH, OW = _output_shape(x.shape, w.shape, geometry)
+
+    W = w.reshape(g, O // g, -1)
+    y = xp.empty((N, O, OH, OW), dtype=xp.result_type(x, w))
+    for images, rows, columns in _column_tiles(x, w.shape, geometry):
+        y_tile = W @ columns                                    # (g, O/g, n·rows·OW)
+        n, r = images.stop - images.start, rows.stop - rows.start
+        y[images, :, rows] = y_tile.reshape(O, n, r, OW).swapaxes(0, 1)
+    return y
+
+
+def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
+    """dW = Σ dy · columnsᵀ: every place where a filter looked, times its error there."""
+    xp = xp_of(x)
+    O, g = w_shape[0], geometry.groups
+    dW = xp.zeros((g, O // g, int(np.prod(w_shape[1:]))), dtype=xp.result_type(x, dy))
+    for images, rows, columns in _column_tiles(x, w_shape, geometry):
+        dy_tile = dy[images, :, rows].swapaxes(0, 1).reshape(g, O // g, -1)
+        dW += dy_tile @ columns.swapaxes(-1, -2)
+    return dW.reshape(w_shape)
+
+
+def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
+    """dx = col2im(Wᵀ · dy): every filter that looked at a pixel, times its error."""
+    xp = xp_of(dy)
+    (_, C, *HW), (O, _, KH, KW) = x_shape, w.shape
+    g, OW = geometry.groups, dy.shape[3]
+
+    WT = w.reshape(g, O // g, -1).swapaxes(-1, -2)
+    dx = xp.zeros(x_shape, dtype=xp.result_type(dy, w))
+    for images, rows in _tiles(dy, C * KH * KW, *dy.shape[2:]):
+        n, r = images.stop - images.start, rows.stop - rows.start
+        dy_tile = dy[images, :, rows].swapaxes(0, 1).reshape(g, O // g, -1)
+        dcolumns = (WT @ dy_tile).reshape(C, KH, KW, n, r, OW)
+        for u, v, out_i, out_j, in_i, in_j in _taps(rows, OW, HW, (KH, KW), geometry):
+            dx[images, :, in_i, in_j] += dcolumns[:, u, v, :, out_i, out_j].swapaxes(0, 1)
+    return dx
+
+
+def _column_tiles(x: Any, w_shape: tuple, geometry: Geometry) -> Iterator[tuple]:
+    """Yield (images, rows, columns): im2col of one tile after another, in one buffer."""
+    xp = xp_of(x)
+    (_, C, *HW), (_, _, KH, KW), g = x.shape, w_shape, geometry.groups
+    OH, OW = _output_shape(x.shape, w_shape, geometry)
+
+    buffer = None
+    for images, rows in _tiles(x, C * KH * KW, OH, OW):
+        n, r = images.stop - images.start, rows.stop - rows.start
+        if buffer is None:                                  # the first tile is the largest
+            buffer = xp.empty(C * KH * KW * n * r * OW, dtype=x.dtype)
+        columns = buffer[:C * KH * KW * n * r * OW].reshape(C, KH, KW, n, r, OW)
+        for u, v, out_i, out_j, in_i, in_j in _taps(rows, OW, HW, (KH, KW), geometry):
+            tap = columns[:, u, v]
+            if out_i != slice(0, r) or out_j != slice(0, OW):
+                tap[...] = 0                                # on the padding
+            tap[:, :, out_i, out_j] = x[images, :, in_i, in_j].swapaxes(0, 1)
+        yield images, rows, columns.reshape(g, C // g * KH * KW, n * r * OW)
+
+
+def _taps(rows: slice, OW: int, size: tuple, kernel: tuple, geometry: Geometry) -> Iterator:
+    """Yield (u, v, output rows, output columns, pixel rows, pixel columns) for each tap."""
+    (sh, sw), (ph, pw), (dh, dw), _ = geometry
+    for u in range(kernel[0]):
+        out_i, in_i = inside(u, rows.start, rows.stop, size[0], sh, ph, dh)
+        for v in range(kernel[1]):
+            out_j, in_j = inside(v, 0, OW, size[1], sw, pw, dw)
+            yield u, v, out_i, out_j, in_i, in_j
+
+
+def _tiles(x: Any, patch: int, OH: int, OW: int) -> Iterator[tuple[slice, slice]]:
+    budget = CPU_TILE if xp_of(x) is np else GPU_TILE
+    return tiles(len(x), OH, patch * OW * x.dtype.itemsize, budget)
+
+
+def _output_shape(x_shape: tuple, w_shape: tuple, geometry: Geometry) -> tuple[int, int]:
+    stride, padding, dilation, _ = geometry
+    return tuple(output_size(x_shape[2 + a], w_shape[2 + a], stride[a], padding[a], dilation[a])
+                 for a in (0, 1))

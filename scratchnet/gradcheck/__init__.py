@@ -1,0 +1,88 @@
+"""gradcheck — is backward() really the derivative of forward()?
+
+    report = gradcheck.check(layer, x)       any object with forward and backward, ours or not
+    print(report)                            a table: one verdict for each argument
+    gradcheck.assert_correct(layer, x)       for tests: AssertionError with the report
+
+One check asks four kinds of question, each in a file of its own:
+
+    derivative.py   values: along random directions u, is ⟨gradient, u⟩ the derivative of
+                    ⟨dy, forward⟩? Measured by the complex step, with differences of order 4
+                    as second opinion and as fall-back; dy is random (with dy = 1, batch norm
+                    or softmax would pass with a backward of zeros).
+    hygiene.py      what values cannot show: arrays overwritten, stale memory, gradients
+                    assigned instead of added, a backward that is not linear in dy, …
+    ties.py         equal maxima, x exactly at the kink: is the gradient one of the valid ones?
+    subject.py      all of it on copies: your layer is as it was when the check is over.
+
+"Inconclusive" is not a pass: the report says so, and `passed` is False.
+"""
+import time
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import is_array, to_host
+from scratchnet.gradcheck.derivative import check_values
+from scratchnet.gradcheck.hygiene import check_hygiene
+from scratchnet.gradcheck.report import Finding, Report, Row
+from scratchnet.gradcheck.subject import BackwardError, Subject, own_randomness
+from scratchnet.gradcheck.ties import check_ties
+
+__all__ = ["Finding", "Report", "Row", "assert_correct", "check"]
+
+
+def check(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
+          rng: int | np.random.Generator = 0) -> Report:
+    """Check every gradient of `layer` at `inputs`; nothing of yours is changed.
+
+    layer      an object with forward(*inputs) and backward(dy). Parameters are found in a
+               scratchnet Layer; elsewhere as attributes with a mate (W and dW, w and grad_w),
+               in dicts or lists `params` and `grads`, or as objects with .value or .data and
+               .grad. It is checked in the mode (train or eval) that it is in.
+    inputs     arrays, any shape; floating-point ones are differentiated, integer ones
+               (labels) are not. Where numbers in one repeat, the check is made close by
+               (within 0.1 %), off the ties; ties have a probe of their own. Constant
+               parameters (γ = 1, b = 0) are varied: a factor 1 would hide that it is missing.
+    probes     random directions for each argument
+    tolerance  relative, for the complex step; differences are held to 1e-6
+    rng        where dy and the directions come from
+
+    Errors that forward raises for these inputs are passed on; those of backward are findings.
+    Raises ValueError for inputs that are not finite arrays.
+    """
+    start = time.perf_counter()
+    for i, x in enumerate(inputs):
+        if not is_array(x):
+            raise ValueError(f"check: input {i} is a {type(x).__name__}: expected a NumPy or "
+                             f"CuPy array")
+        if x.dtype.kind == "f" and not np.isfinite(to_host(x)).all():
+            raise ValueError(f"check: input {i} holds NaN or infinity; a derivative needs "
+                             f"finite numbers")
+    if probes < 1:
+        raise ValueError(f"check: probes must be at least 1; got {probes}")
+
+    with own_randomness():
+        rows, findings = _examine(layer, inputs, probes, tolerance, np.random.default_rng(rng))
+    return Report(repr(layer), rows, findings, time.perf_counter() - start)
+
+
+def assert_correct(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
+                   rng: int | np.random.Generator = 0) -> None:
+    """Raise AssertionError with the whole report unless check(…) passes."""
+    report = check(layer, *inputs, probes=probes, tolerance=tolerance, rng=rng)
+    if not report.passed:
+        raise AssertionError(f"gradient check failed\n{report}")
+
+
+def _examine(layer: Any, inputs: tuple, probes: int, tolerance: float,
+             rng: np.random.Generator) -> tuple[list[Row], list[Finding]]:
+    subject = Subject(layer, inputs, rng)
+    try:
+        first = subject.run(subject.dys)
+    except BackwardError as error:
+        return [], [Finding("runs", "wrong", str(error))]
+    if problems := subject.shape_problems(first):
+        return [], problems
+    rows = check_values(subject, first, probes, tolerance, rng)
+    return rows, check_hygiene(subject, first, rng) + check_ties(subject, rng)

@@ -1,0 +1,190 @@
+"""Values — along random directions, is backward's gradient the derivative of forward?
+
+With dy random, L(x) = ⟨dy, forward(x)⟩ is one number whose gradient is what backward(dy)
+returns. For a random direction u, the derivative of L along u is measured in two ways that
+know nothing of backward, and compared with ⟨gradient, u⟩:
+
+complex step     L(x + ih·u) = L(x) + ih·L'(x)·u − …, so the imaginary part, divided by h, is
+                 the derivative. Nothing is subtracted, so h can be 1e-30: no rounding error,
+                 no step to choose, no kink crossed. It is exact to about 1e-15, but code that
+                 drops imaginary parts (`abs`, `.real`, float buffers) defeats it.
+
+differences      (−L(2h) + 8L(h) − 8L(−h) + L(−2h)) / 12h, with error h⁴. Works for any code.
+                 Two step sizes must agree, and both sides of the point, or it does not count:
+                 near a kink there is no derivative to measure.
+
+The complex step decides; differences are the second opinion on every argument, and the
+fall-back where the complex step does not work. Errors are relative to the larger of both
+numbers and to the size such a sum of random signs would have, √Σ(g·u)².
+
+Squire & Trapp, "Using Complex Variables to Estimate Derivatives of Real Functions", SIAM
+Review 1998.
+"""
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchnet.backend import to_device
+from scratchnet.gradcheck.report import Row
+from scratchnet.gradcheck.subject import Run, Subject
+
+H = 1e-30                                       # the complex step
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)          # differences, relative to the argument's size
+AGREE = 1e-6                                    # relative tolerance of differences
+
+
+class Measured(NamedTuple):
+    """A derivative along one direction; conclusive only if there is one, precisely known."""
+
+    value: float
+    conclusive: bool
+
+
+def check_values(subject: Subject, first: Run, probes: int, tolerance: float,
+                 rng: np.random.Generator) -> list[Row]:
+    """One Row for each differentiated input and each parameter."""
+    arguments = [(subject.input_name(i), i, subject.inputs[i], dx)
+                 for i, dx in zip(subject.floats, first.dxs, strict=True)]
+    arguments += [(name, name, value, first.grads[name])
+                  for name, value in subject.values().items()]
+
+    probing = []
+    for name, key, value, gradient in arguments:
+        directions = [_direction(value.shape, rng) for _ in range(probes)]
+        probing.append((name, key, value, np.asarray(gradient), directions))
+    # A gradient that is zero but for rounding (a bias before batch norm) must not be held to
+    # its own size; the scale of its neighbours says what rounding is.
+    floor = 1e-3 * max((_size(g, u) for _, _, _, g, us in probing for u in us), default=0.0)
+    return [_check_argument(subject, *probe, floor, tolerance) for probe in probing]
+
+
+def _check_argument(subject: Subject, name: str, key: int | str, value: np.ndarray,
+                    gradient: np.ndarray, directions: list, floor: float,
+                    tolerance: float) -> Row:
+    def row(verdict: str, error: float, probes: int, method: str, note: str = "") -> Row:
+        return Row(name, value.shape, verdict, float(error), probes, method, note)
+
+    def relative(measured: float, u: np.ndarray) -> float:
+        claimed = _dot(gradient, u)
+        scale = max(abs(measured), abs(claimed), _size(gradient, u), floor)
+        return abs(measured - claimed) / scale if scale else 0.0
+
+    def told(u: np.ndarray, measured: float) -> str:
+        return f"along one direction, backward says {_dot(gradient, u):.9g}, forward {measured:.9g}"
+
+    exact, why_not = _complex_steps(subject, key, value, directions)
+    if exact is not None:
+        errors = [relative(m, u) for m, u in zip(exact, directions, strict=True)]
+        worst = int(np.argmax(errors))
+        passes = errors[worst] <= tolerance
+        # The second opinion: one direction is enough, unless a kink is near or they disagree.
+        # A kink spoils the differences along some directions, a forward that drops imaginary
+        # parts spoils the complex step along all.
+        disagree = False
+        for u, by_complex_step in zip(directions, exact, strict=True):
+            second = _differences(subject, key, value, u)
+            scale = max(abs(second.value), abs(by_complex_step), _size(gradient, u), floor)
+            if not second.conclusive:
+                continue
+            if abs(second.value - by_complex_step) <= 10 * AGREE * scale:
+                note = "" if passes else told(directions[worst], exact[worst])
+                return row("correct" if passes else "wrong", errors[worst], len(directions),
+                           "complex step, differences", note)
+            disagree = True
+        if not disagree:
+            if passes:
+                return row("correct", errors[worst], len(directions), "complex step")
+            return row("inconclusive", errors[worst], len(directions), "complex step",
+                       f"{told(directions[worst], exact[worst])} by the complex step, but "
+                       f"differences settle on no value there: near a kink?")
+        why_not = "the complex step and differences disagree: does forward drop imaginary parts?"
+
+    measured = [_differences(subject, key, value, u) for u in directions]
+    errors = [relative(m.value, u) for m, u in zip(measured, directions, strict=True)]
+    bad = [i for i, m in enumerate(measured) if m.conclusive and errors[i] > 10 * AGREE]
+    if bad:
+        return row("wrong", max(errors[i] for i in bad), len(directions), "differences",
+                   told(directions[bad[0]], measured[bad[0]].value))
+    if not all(m.conclusive for m in measured):
+        return row("inconclusive", max(errors), len(directions), "differences",
+                   f"differences settle on no value (near a kink?), and {why_not}")
+    return row("correct", max(errors), len(directions), "differences", f"not measured by the "
+               f"complex step: {why_not}")
+
+
+def _complex_steps(subject: Subject, key: int | str, value: np.ndarray,
+                   directions: list) -> tuple[list[float] | None, str]:
+    """The derivative along each direction, or None and the reason why not."""
+    inputs = [x.astype(np.complex128) if x.dtype.kind == "f" else x for x in subject.inputs]
+    measured = []
+    for u in directions:
+        moved = value + 1j * H * u
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                if isinstance(key, int):
+                    layer = subject.fresh_complex("", None)
+                    ys = subject.forward([moved if i == key else x
+                                          for i, x in enumerate(inputs)], layer)
+                else:
+                    layer = subject.fresh_complex(key, to_device(moved, subject.device))
+                    ys = subject.forward(inputs, layer)
+                derivative = sum(_dot(dy, y.imag) for dy, y in
+                                 zip(subject.dys, ys, strict=True)) / H
+        except Exception as error:          # whatever foreign code makes of complex numbers
+            return None, f"complex numbers raise {type(error).__name__}: {error}"
+        if not np.isfinite(derivative):
+            return None, "complex numbers give NaN or infinity"
+        measured.append(float(derivative))
+    return measured, ""
+
+
+def _differences(subject: Subject, key: int | str, value: np.ndarray,
+                 u: np.ndarray) -> Measured:
+    """The derivative along u by differences of order 4, at the step size that is most certain."""
+    size = float(np.sqrt(np.mean(value * value))) or 1.0
+
+    def loss(t: float) -> float:
+        moved = value + t * u
+        if isinstance(key, int):
+            ys = subject.forward([moved if i == key else x
+                                  for i, x in enumerate(subject.inputs)])
+        else:
+            ys = subject.forward(layer=subject.fresh({key: to_device(moved, subject.device)}))
+        return float(sum(_dot(dy, y) for dy, y in zip(subject.dys, ys, strict=True)))
+
+    with np.errstate(all="ignore"):
+        here = loss(0.0)
+        best, previous = Measured(0.0, False), None
+        for step in STEPS:
+            h = step * size
+            two, one, minus_one, minus_two = (loss(t) for t in (2 * h, h, -h, -2 * h))
+            value_h = (-two + 8 * one - 8 * minus_one + minus_two) / (12 * h)
+            ahead, behind = (one - here) / h, (here - minus_one) / h
+            if not np.isfinite(value_h):
+                continue
+            if previous is not None:
+                scale = max(abs(value_h), abs(previous), abs(ahead), abs(behind))
+                one_slope = abs(ahead - behind) <= 0.05 * scale
+                noise = 1e-15 * max(abs(here), abs(one), abs(two)) / h
+                if abs(value_h - previous) <= max(AGREE * scale, noise):
+                    close = noise <= AGREE * scale or scale <= noise
+                    if one_slope or scale <= 10 * noise:
+                        return Measured(previous, close)
+                best = Measured(value_h, False)
+            previous = value_h
+    return best
+
+
+def _direction(shape: tuple, rng: np.random.Generator) -> np.ndarray:
+    return rng.standard_normal(shape, dtype=np.float32).astype(np.float64)
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    return np.dot(np.ravel(a), np.ravel(b))
+
+
+def _size(gradient: np.ndarray, u: np.ndarray) -> float:
+    """How large Σ g·u would be if its terms had random signs."""
+    return float(np.sqrt(_dot(gradient * gradient, u * u)))

@@ -1,0 +1,73 @@
+"""LocalResponseNorm — neighbouring channels inhibit one another.
+
+At each pixel on its own, with a_i the number in channel i and n the window size:
+
+    forward     s_i = k + α · Σ_{j near i} a_j²         j = i − ⌊n/2⌋ … i + ⌊(n−1)/2⌋,
+                                                        those that exist
+                b_i = a_i · s_i^{−β}
+
+A channel that shouts makes s large for its neighbours and turns them down: "lateral
+inhibition", as between neurons of the retina.
+
+    backward    b_i depends on a_i directly, and through s_i on every a_j near i:
+
+                ∂b_i/∂a_j = [i=j] · s_i^{−β}  −  a_i · β · s_i^{−β−1} · 2α · a_j · [j near i]
+
+                da_j = db_j · s_j^{−β}  −  2αβ · a_j · Σ_{i : j near i} db_i · a_i · s_i^{−β−1}
+                       └ own ────────┘    └ cross ─────────────────────────────────────────┘
+
+The sum runs over the channels i that have j in their window, j − ⌊(n−1)/2⌋ … j + ⌊n/2⌋: the
+window turned round. For odd n (the paper's n = 5) both windows are the same.
+
+As in the paper, α is not divided by n. PyTorch and Caffe do divide it: their alpha=5e-4,
+size=5 is α = 1e-4, n = 5 here.
+
+Shapes:  x (N, C, H, W); y and dx have x's.
+Krizhevsky, Sutskever & Hinton, NIPS 2012, section 3.3: n = 5, k = 2, α = 1e-4, β = 0.75.
+"""
+from typing import Any
+
+from scratchnet.backend import xp_of
+from scratchnet.convolution import whole
+from scratchnet.layer import Layer, expect
+
+
+class LocalResponseNorm(Layer):
+    """(N, C, H, W) → the same shape, floating point; the paper's constants by default."""
+
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0):
+        whole(size, "LocalResponseNorm: size")
+        if k <= 0 or alpha < 0:
+            raise ValueError(f"LocalResponseNorm divides by (k + α·Σa²)^β: k must be above 0 "
+                             f"and alpha at least 0; got k={k}, alpha={alpha}")
+        self.size, self.alpha, self.beta, self.k = size, float(alpha), float(beta), float(k)
+
+    def forward(self, a: Any) -> Any:
+        expect(self, a, "N", "C", "H", "W")
+        before, after = self.size // 2, (self.size - 1) // 2
+        s = self.k + self.alpha * _window_sum(a * a, before, after)
+        b = a * s ** -self.beta
+        self.remember(a, s, y=b)
+        return b
+
+    def backward(self, db: Any) -> Any:
+        a, s = self.recall(db)
+        before, after = (self.size - 1) // 2, self.size // 2        # the window turned round
+        own = db * s ** -self.beta
+        cross = a * _window_sum(own * a / s, before, after)
+        return own - 2 * self.alpha * self.beta * cross
+
+    def __repr__(self) -> str:
+        return (f"LocalResponseNorm(size {self.size}, alpha {self.alpha:g}, beta "
+                f"{self.beta:g}, k {self.k:g})")
+
+
+def _window_sum(x: Any, before: int, after: int) -> Any:
+    """y[:, i] = Σ x[:, j] over j = i−before … i+after, those that exist."""
+    C = x.shape[1]
+    y = xp_of(x).zeros_like(x)
+    for shift in range(-before, after + 1):             # y[i] += x[i + shift]
+        low, high = max(0, -shift), min(C, C - shift)
+        if low < high:
+            y[:, low:high] += x[:, low + shift:high + shift]
+    return y

@@ -1,0 +1,120 @@
+"""The algorithms of convolution: equal to the plain loops, and as sparing as they promise."""
+import tracemalloc
+
+import numpy as np
+import pytest
+from layer_cases import CONV
+
+from scratchnet import convolution, naive
+from scratchnet.convolution import Geometry, im2col, pointwise
+from scratchnet.layers import Conv2d
+
+
+def setting(case, dtype=np.float64):
+    """x, w, dy and the geometry of one case."""
+    layer, (x,) = case.layer(dtype), case.inputs(dtype)
+    y_shape = naive.conv2d(x, layer.weight.value, None, *layer.geometry).shape
+    dy = np.random.default_rng(5).standard_normal(y_shape).astype(dtype)
+    return x, layer.weight.value, dy, layer.geometry
+
+
+def peak(compute):
+    """The most bytes that `compute` held at once, its result included."""
+    tracemalloc.start()
+    try:
+        compute()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+POINTWISE = [c for c in CONV if c.id.startswith("conv 1x1") and "padding" not in c.id]
+
+
+@pytest.mark.parametrize("algorithm, tile, case", [
+    *[pytest.param(im2col, tile, c, id=f"im2col {tile} bytes, {c}")
+      for tile in (im2col.CPU_TILE, 4000, 700, 1) for c in CONV],
+    *[pytest.param(pointwise, 1, c, id=f"pointwise, {c}") for c in POINTWISE]])
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)],
+                         ids=["float64", "float32"])
+def test_equals_the_plain_loops(algorithm, tile, case, dtype, tolerance, monkeypatch):
+    """In tiles of any size: the whole batch, a few images, a few rows, one row."""
+    monkeypatch.setattr(im2col, "CPU_TILE", tile)
+    x, w, dy, geometry = setting(case, dtype)
+    dx, dw, _ = naive.conv2d_backward(dy, x, w, *geometry)
+    for ours, expected in [
+            (algorithm.forward(x, w, geometry), naive.conv2d(x, w, None, *geometry)),
+            (algorithm.backward_x(dy, w, x.shape, geometry), dx),
+            (algorithm.backward_w(x, dy, w.shape, geometry), dw)]:
+        assert ours.dtype == dtype
+        np.testing.assert_allclose(ours, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("case", CONV, ids=str)
+def test_backward_is_the_transpose_of_forward(case):
+    """⟨dy, conv(x, w)⟩ = ⟨dx, x⟩ = ⟨dw, w⟩: convolution is linear in x, and in w."""
+    x, w, dy, geometry = setting(case)
+    inner = (dy * convolution.forward(x, w, geometry)).sum()
+    dx = convolution.backward_x(dy, w, x.shape, geometry)
+    dw = convolution.backward_w(x, dy, w.shape, geometry)
+    assert (dx * x).sum() == pytest.approx(inner, rel=1e-12, abs=1e-12)
+    assert (dw * w).sum() == pytest.approx(inner, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("tile, images, rows", [
+    (8 << 20, {6}, {12}), (500_000, {2}, {12}), (100_000, {1}, {6}), (20_000, {1}, {1})])
+def test_columns_are_made_tile_by_tile_in_one_buffer(tile, images, rows, monkeypatch):
+    """One row of one image has C·KH·KW·OW = 8·9·14 columns of 8 bytes: 8064·2."""
+    monkeypatch.setattr(im2col, "CPU_TILE", tile)
+    x = np.random.default_rng(0).standard_normal((6, 16, 14, 16))
+    buffers, shapes = set(), []
+    for n, r, columns in im2col._column_tiles(x, (4, 16, 3, 3), Geometry()):
+        buffers.add(columns.__array_interface__["data"][0])
+        shapes.append((n.stop - n.start, r.stop - r.start))
+        assert columns.nbytes <= max(tile, 16 * 9 * 14 * 8)
+    assert len(buffers) == 1
+    assert {n for n, _ in shapes} == images and {r for _, r in shapes} == rows
+    assert sum(n * r for n, r in shapes) == 6 * 12
+
+
+def test_the_columns_of_a_whole_batch_never_exist_at_once(monkeypatch):
+    monkeypatch.setattr(im2col, "CPU_TILE", 50_000)
+    rng, geometry = np.random.default_rng(0), Geometry(padding=(1, 1))
+    x, w, dy = (rng.standard_normal(shape) for shape in
+                ((8, 16, 20, 24), (2, 16, 3, 3), (8, 2, 20, 24)))
+    columns = 9 * x.nbytes
+    few = 4 * im2col.CPU_TILE
+    assert peak(lambda: im2col.forward(x, w, geometry)) < dy.nbytes + few < columns / 10
+    assert peak(lambda: im2col.backward_w(x, dy, w.shape, geometry)) < w.nbytes + few
+    assert peak(lambda: im2col.backward_x(dy, w, x.shape, geometry)) < x.nbytes + few
+
+
+def test_a_pointwise_convolution_copies_nothing(monkeypatch):
+    for name in ("forward", "backward_x", "backward_w"):
+        monkeypatch.setattr(im2col, name, lambda *_: pytest.fail("im2col was called"))
+    x = np.random.default_rng(0).standard_normal((4, 64, 32, 40))
+    layer = Conv2d(64, 2, 1).astype(np.float64)
+    y = layer.forward(x)
+    slack = 100_000                                 # Python's objects, NumPy's buffers
+    assert peak(lambda: layer.forward(x)) < y.nbytes + slack < x.nbytes / 10
+    assert peak(lambda: pointwise.backward_w(x, y, (2, 64, 1, 1), Geometry())) < slack
+    assert peak(lambda: pointwise.backward_x(y, layer.weight.value, x.shape,
+                                             Geometry())) < x.nbytes + slack
+
+
+@pytest.mark.parametrize("w_shape, geometry, expected", [
+    ((4, 3, 1, 1), Geometry(), pointwise),
+    ((4, 3, 1, 1), Geometry(stride=(2, 3)), pointwise),
+    ((4, 2, 1, 1), Geometry(groups=2), pointwise),
+    ((4, 3, 1, 1), Geometry(padding=(0, 1)), im2col),
+    ((4, 3, 1, 2), Geometry(), im2col),
+    ((4, 3, 3, 3), Geometry(padding=(1, 1)), im2col),
+])
+def test_choose(w_shape, geometry, expected):
+    assert convolution.choose(w_shape, geometry) is expected
+
+
+def test_dilation_of_a_single_tap_means_nothing():
+    x, w = np.ones((1, 2, 3, 4)), np.ones((2, 2, 1, 1))
+    np.testing.assert_array_equal(convolution.forward(x, w, Geometry(dilation=(3, 2))),
+                                  convolution.forward(x, w, Geometry()))

@@ -1408,6 +1408,13 @@ def accumulate(s, dout):
     return dout @ s.W.T
 
 
+def accumulate_in_place(s, dout):
+    s.dW, s.db = (np.zeros((5, 3)), np.zeros(3)) if s.dW is None else (s.dW, s.db)
+    s.dW += s.x.T @ dout
+    s.db += dout.sum(axis=0)
+    return dout @ s.W.T
+
+
 def half_decay(s, g, p):
     for name in ("W1", "W2"):
         g[name] = g[name] + 0.05 * p[name]
@@ -1491,6 +1498,7 @@ for id, says, cls, at in [
     ("steps-bn", "BatchNorm2d in steps", Norm, NORM), ("steps-max", "maxima in steps", Max, POOL),
     ("foreign-assigns", "dW assigned", WdW, ROWS),
     ("foreign-adds", "dW added, cleared by somebody else", patch(WdW, backward=accumulate), ROWS),
+    ("foreign-adds-in-place", "the same by +=", patch(WdW, backward=accumulate_in_place), ROWS),
     ("foreign-dict", "dicts params and grads", DictNet, ROWS),
     ("foreign-list", "lists params and grads", ListLinear, ROWS),
     ("foreign-tensor", "parameters with .data and .grad", TensorLinear, At(x=randn(3, 4))),

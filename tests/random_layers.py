@@ -76,6 +76,12 @@ def random_case(seed: int) -> RandomCase:
     if any(isinstance(part, BatchNorm2d) for _, part in layer.named_layers()) and (
             np.prod(shapes[0]) // shapes[0][1] == 1):
         layer.eval()
+    # At 1000 these are flat but for rounding: "inconclusive" is then the right answer, and no
+    # false alarm (test_check.py asks for it).
+    if values in ("huge", "constant") and any(
+            isinstance(part, Sigmoid | Tanh | SoftmaxCrossEntropy)
+            for _, part in layer.named_layers()):
+        values = "normal"
     inputs = [_layout(VALUES[values](rng, shape).astype(dtype), rng) for shape in shapes]
     if kind == "SoftmaxCrossEntropy":
         inputs.append(rng.integers(0, shapes[0][1], shapes[0][0]))
@@ -186,7 +192,7 @@ def _adaptive(rng: np.random.Generator) -> tuple:
 
 def _batchnorm(rng: np.random.Generator) -> tuple:
     shape = _maps(rng)
-    return BatchNorm2d(shape[1], eps=rng.choice([1e-5, 1e-3])), shape
+    return BatchNorm2d(shape[1], eps=float(rng.choice([1e-5, 1e-3]))), shape
 
 
 def _flatten(rng: np.random.Generator) -> tuple:

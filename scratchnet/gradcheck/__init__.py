@@ -39,10 +39,12 @@ def check(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
     layer      an object with forward(*inputs) and backward(dy). Parameters are found in a
                scratchnet Layer; elsewhere as attributes with a mate (W and dW, w and grad_w),
                in dicts or lists `params` and `grads`, or as objects with .value or .data and
-               .grad. It is checked in the mode (train or eval) that it is in.
+               .grad; also in parts that have a backward of their own. The report lists them:
+               look whether all are there. It is checked in the mode (train or eval) it is in.
     inputs     arrays, any shape; floating-point ones are differentiated, integer ones
-               (labels) are not. Where numbers in one repeat, the check is made close by
-               (within 0.1 %), off the ties; ties have a probe of their own. Constant
+               (labels) are not. The check is made close by, not at them: within a millionth,
+               so that no number is exact in float32, and where one repeats or is 0, within
+               1 % of the largest, off the ties (which have a probe of their own). Constant
                parameters (γ = 1, b = 0) are varied: a factor 1 would hide that it is missing.
     probes     random directions for each argument
     tolerance  relative, for the complex step; differences are held to 1e-6
@@ -64,7 +66,8 @@ def check(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
 
     with own_randomness():
         rows, findings = _examine(layer, inputs, probes, tolerance, np.random.default_rng(rng))
-    return Report(repr(layer), rows, findings, time.perf_counter() - start)
+    name = repr(layer) if type(layer).__repr__ is not object.__repr__ else type(layer).__name__
+    return Report(name, rows, findings, time.perf_counter() - start)
 
 
 def assert_correct(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,

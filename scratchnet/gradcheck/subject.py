@@ -115,6 +115,14 @@ class Subject:
         ys = self.forward(inputs, layer, layout)
         return Run(layer, ys, self.backward(layer, dys, layout), self.grads(layer))
 
+    def run_in_float32(self) -> Run:
+        """The same as `run(self.dys)`, every floating-point array in float32."""
+        singles = {id(a): a.astype(np.float32) for a in arrays_in(self.layer)
+                   if a.dtype.kind == "f"}
+        return self.run([dy.astype(np.float32) for dy in map(np.asarray, self.dys)],
+                        [x.astype(np.float32) if x.dtype.kind == "f" else x
+                         for x in self.inputs], _deepcopy(self.layer, singles))
+
     def backward(self, layer: Any, dys: list, layout: Callable = np.copy) -> list:
         """What backward returns for the differentiated inputs. Raises BackwardError."""
         arguments = [self.put([dy], layout)[0] if dy.ndim else dy.dtype.type(dy) for dy in dys]
@@ -177,8 +185,8 @@ class Subject:
         return {name: to_host(value) for name, (value, _) in self.slots(self.layer).items()}
 
     def grads(self, layer: Any) -> dict[str, np.ndarray]:
-        """The parameters' gradients in `layer`, by name, on the host."""
-        return {name: to_host(grad) if is_array(grad) else np.asarray(grad)
+        """Copies of the parameters' gradients in `layer`, by name, on the host."""
+        return {name: np.array(to_host(grad) if is_array(grad) else grad)
                 for name, (_, grad) in self.slots(layer).items()}
 
     def shape_problems(self, run: Run) -> list[Finding]:
@@ -333,8 +341,8 @@ def _generic(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     if x.dtype.kind != "f":
         return x.copy()
-    x = x.astype(np.float64) * (1 + TINY * rng.uniform(-1, 1, x.shape))
+    moved = x.astype(np.float64) * (1 + TINY * rng.uniform(-1, 1, x.shape))
     if x.size and (not x.all() or np.unique(x).size < x.size):
         away = (1 + rng.permutation(x.size).reshape(x.shape) / x.size) / 2      # ½ … 1
-        x += OFF_TIES * (np.abs(x).max() or 1.0) * away * rng.choice([-1, 1], x.shape)
-    return x
+        moved += OFF_TIES * (np.abs(moved).max() or 1.0) * away * rng.choice([-1, 1], x.shape)
+    return moved

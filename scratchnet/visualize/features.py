@@ -29,8 +29,8 @@ def filters(weight: np.ndarray, title: str = "") -> "Figure":
 def feature_maps(steps: list[tuple[str, np.ndarray]], most: int = 12) -> "Figure":
     """One image on its way through the layers: a row a layer, the first `most` channels each.
 
-    `steps` holds (name, maps) with maps (C, H, W). Each map has its own grey scale, black at
-    0 or below: brightness compares places within a map, not maps.
+    `steps` holds (name, maps) with maps (C, H, W). Each row has one grey scale, from black at 0
+    (or below) to white at the largest number of the row: compare maps within a row.
     """
     from matplotlib.figure import Figure
     columns = max(min(len(maps), most) for _, maps in steps)
@@ -39,9 +39,9 @@ def feature_maps(steps: list[tuple[str, np.ndarray]], most: int = 12) -> "Figure
     for row, (name, maps) in zip(grid, steps, strict=True):
         for axes in row:
             axes.set_axis_off()
-        for axes, one in zip(row, maps, strict=False):
-            top = one.max()
-            axes.imshow(one, cmap="gray", vmin=0 if top > 0 else -1, vmax=top if top > 0 else 0)
+        shown = maps[:columns]
+        for axes, one in zip(row, shown, strict=False):
+            axes.imshow(one, cmap="gray", vmin=0, vmax=max(shown.max(), 1e-12))
         C, H, W = maps.shape
         row[0].text(-0.25, 0.5, f"{name}\n{C}×{H}×{W}", transform=row[0].transAxes, ha="right",
                     va="center", fontsize=8)

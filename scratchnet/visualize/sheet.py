@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 def image_sheet(images: np.ndarray, captions: list[str] | None = None, columns: int = 10,
                 title: str = "") -> "Figure":
-    """Images (N, 1, H, W) grey or (N, 3, H, W) colour from 0 to 1, with captions below.
+    """Images (N, 1, H, W) grey or (N, 3, H, W) colour from 0 to 1, with captions above.
 
     Raises ValueError for another shape, or captions of another number.
     """
@@ -35,7 +35,7 @@ def sheet(pictures: list, captions: list[str] | None = None, columns: int = 10,
     for i, (axes, picture) in enumerate(zip(grid.flat, pictures, strict=False)):
         axes.imshow(picture, **imshow)
         if captions:
-            axes.set_title(captions[i], fontsize=8, y=-0.05, va="top")
+            axes.set_title(captions[i], fontsize=8, pad=2)
     if title:
         figure.suptitle(title, fontsize=10)
     return figure

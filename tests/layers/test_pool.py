@@ -182,3 +182,4 @@ def test_repr():
         "MaxPool2d(kernel 3, stride 2, padding 0×1, ceil_mode)"
     assert repr(AvgPool2d((2, 3))) == "AvgPool2d(kernel 2×3, stride 2×3)"
     assert repr(AdaptiveAvgPool2d((2, 3))) == "AdaptiveAvgPool2d(2×3)"
+    assert repr(AdaptiveAvgPool2d()) == "AdaptiveAvgPool2d(1)"

@@ -1,0 +1,139 @@
+"""The loop, the plateau schedule, the metrics, and what they say of bad data."""
+import numpy as np
+import pytest
+
+from scratchnet import data, models, optim, training
+from scratchnet.layers import Dropout, Linear, ReLU, Sequential
+
+
+def two_clusters(n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    return (rng.standard_normal((n, 3)) + 3 * labels[:, None]).astype(np.float32), labels
+
+
+def fit(net=None, train=None, validation=None, epochs=5, lr=0.05, **options):
+    net = net or Sequential(Linear(3, 8, rng=0), ReLU(), Dropout(0.2, rng=0), Linear(8, 2, rng=1))
+    sgd = optim.SGD(net.parameters(), lr=lr, momentum=0.9)
+    return net, training.fit(net, train or two_clusters(), validation or two_clusters(seed=1), sgd,
+                             epochs=epochs, batch_size=16, rng=0, progress=False, **options)
+
+
+def test_learns_and_reports_each_epoch():
+    net, history = fit(epochs=12)
+    assert len(history) == 12
+    assert history[-1].train_loss < 0.5 * history[0].train_loss
+    assert history[-1].validation_error < 0.1
+    assert not net.training
+
+
+def test_same_seed_same_run():
+    assert fit()[1] == fit()[1]
+
+
+def test_every_image_once_an_epoch_and_transform_sees_the_batch():
+    seen = []
+
+    def spy(images, rng):
+        assert isinstance(rng, np.random.Generator)
+        seen.append(images)
+        return images
+
+    images, _ = two_clusters()
+    fit(epochs=2, transform=spy)
+    assert [len(batch) for batch in seen] == 2 * [16, 16, 16, 12]
+    first, second = np.concatenate(seen[:4]), np.concatenate(seen[4:])
+    for epoch in (first, second):
+        assert np.array_equal(np.sort(epoch, axis=0), np.sort(images, axis=0))
+    assert not np.array_equal(first, second)
+
+
+def test_small_alexnet_learns_a_batch_of_digits():
+    digits = data.load_digits(32)
+    batch = digits.train.images[:64] - digits.train.images.mean(axis=0), digits.train.labels[:64]
+    net = models.alexnet_small(rng=0)
+    sgd = optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    history = training.fit(net, batch, batch, sgd, epochs=150, batch_size=64, rng=0,
+                           progress=False)
+    assert history[-1].validation_error == 0
+    assert history[-1].validation_loss < 0.05
+
+
+def test_plateau_by_hand():
+    """Patience 2: 0.5 is best, 0.5 and 0.6 do not improve: drop; 0.4 improves; 0.4, 0.4: drop."""
+    sgd = optim.SGD(Linear(1, 1).parameters(), lr=1.0)
+    plateau = training.Plateau(patience=2, factor=10, drops=2)
+    rates = []
+    for error in (0.5, 0.5, 0.6, 0.4, 0.4, 0.4, 0.4):
+        assert not plateau.done(sgd, error)
+        rates.append(round(sgd.lr, 6))
+    assert rates == [1, 1, 0.1, 0.1, 0.1, 0.01, 0.01]
+    assert plateau.done(sgd, 0.4)
+
+
+def test_fit_stops_when_the_schedule_is_done():
+    _, history = fit(epochs=50, schedule=training.Plateau(patience=1, drops=1))
+    assert len(history) < 50
+    assert min(e.lr for e in history) == pytest.approx(0.005)
+
+
+def test_top_k_by_hand():
+    logits = np.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [1.0, 1.0, 1.0]])
+    labels = np.array([0, 1, 2])
+    assert [training.top_k(logits, labels, k) for k in (1, 2, 3)] == pytest.approx([1/3, 2/3, 1])
+    with pytest.raises(ValueError, match="k must be from 1 to 3.*got 5"):
+        training.top_k(logits, labels, 5)
+
+
+def test_confusion_matrix_by_hand():
+    matrix = training.confusion_matrix(np.array([0, 1, 1, 0]), np.array([0, 0, 1, 0]), 2)
+    assert matrix.tolist() == [[2, 1], [0, 1]]
+
+
+def test_predict_restores_nothing_it_should_not():
+    net = Sequential(Dropout(0.5, rng=0), Linear(3, 2, rng=0))
+    images, labels = two_clusters()
+    a = training.predict(net, images, batch_size=7)
+    assert np.array_equal(a, training.predict(net, images, batch_size=7))
+    assert a.shape == (60, 2)
+    loss, error = training.evaluate(net, images, labels)
+    assert loss > 0 and error == 1 - training.top_k(a, labels, 1)
+
+
+def spoilt(value, at=5):
+    images, labels = two_clusters()
+    images[at, 1] = value
+    return images, labels
+
+
+IMAGES, LABELS = two_clusters()
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"train": spoilt(np.nan)}, "1 of the training images hold NaN or infinity, the first at "
+                                "position 5: remove or repair"),
+    ({"train": spoilt(np.inf)}, "training images hold NaN or infinity"),
+    ({"validation": spoilt(np.nan)}, "validation images hold NaN or infinity"),
+    ({"train": (IMAGES, LABELS[:-1])}, r"training labels must be 60 integers.*shape \(59,\)"),
+    ({"train": (IMAGES, LABELS.astype(float))}, "labels must be 60 integers.*got float64"),
+    ({"train": (IMAGES, LABELS + 1)}, "expects 16 labels, integers from 0 to 1 .*got 2 at"),
+    ({"train": (IMAGES, LABELS - 1)}, "integers from 0 to 1 .*got -1 at"),
+    ({"train": (IMAGES.tolist(), LABELS)}, "images must be a NumPy array; got list"),
+    ({"train": ((IMAGES * 99).astype(np.uint8), LABELS)}, "floating-point numbers.*got uint8"),
+    ({"train": (IMAGES[:0], LABELS[:0])}, r"got float32, shape \(0, 3\)"),
+    ({"epochs": 0}, "epochs must be an integer ≥ 1; got 0"),
+])
+def test_bad_input(options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(**options)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_divergence_is_one_clear_error():
+    with pytest.raises(RuntimeError, match="the loss became .* in epoch .*smaller learning rate"):
+        fit(lr=1e6, epochs=50)
+
+
+def test_bad_plateau():
+    with pytest.raises(ValueError, match="patience ≥ 1.*patience=0"):
+        training.Plateau(patience=0)

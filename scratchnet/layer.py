@@ -16,7 +16,7 @@ The contract, in four sentences:
 There is no tape and no autograd: backward is written by hand, next to forward.
 """
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +24,7 @@ import numpy as np
 from scratchnet.backend import best_device, device_of, is_array, to_device, to_host, xp_of
 
 _mode = threading.local()
+_NO_DY = object()          # so that backward(None) is an error like any other wrong dy
 
 
 class no_grad:
@@ -86,7 +87,7 @@ class Layer:
         if not getattr(_mode, "forgetful", False):
             self._memory = values, None if y is None else (y.shape, y.dtype, device_of(y))
 
-    def recall(self, dy: Any = None) -> tuple:
+    def recall(self, dy: Any = _NO_DY) -> tuple:
         """Hand back what forward remembered, and forget it, so that its memory is freed.
 
         With `dy` given (and y given to `remember`), dy's shape, dtype and device must be
@@ -100,7 +101,7 @@ class Layer:
                 f"be run backwards once (and not after no_grad). If this layer object stands "
                 f"at two places in the network, make one object for each")
         values, like_y = memory
-        if dy is not None and like_y is not None:
+        if dy is not _NO_DY and like_y is not None:
             came = (dy.shape, dy.dtype, device_of(dy)) if is_array(dy) else type(dy).__name__
             if came != like_y:
                 self._memory = memory           # a wrong call loses nothing
@@ -215,6 +216,9 @@ class Layer:
         unexpected names are passed over; wrong shapes and non-numbers never are.
         Raises ValueError that lists what does not fit.
         """
+        if not isinstance(state, Mapping):
+            raise ValueError(f"load_state_dict expects a dict of name: array, as state_dict() "
+                             f"returns it; got {type(state).__name__}")
         own = {name: (array, put) for name, array, put in self._state()}
         problems = []
         if strict:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from scratchnet.layer import Layer, Parameter, expect, no_grad, remembering
+from scratchnet.layers import Linear, ReLU, Sequential
 
 
 class Weight(Layer):
@@ -258,3 +259,21 @@ def test_dtypes_must_agree_with_the_parameters():
                                          r"convert the input with x.astype\('float64'\), or the "
                                          r"network with .astype\('float32'\)$"):
         expect(Weight(), np.ones(3, np.float32), "N", weight=Weight().weight.value)
+
+
+def test_backward_of_none_is_a_value_error_and_loses_nothing():
+    relu = ReLU()
+    relu.forward(np.ones((2, 3)))
+    with pytest.raises(ValueError, match="expects dy to be like y.*got NoneType"):
+        relu.backward(None)
+    assert relu.backward(np.ones((2, 3))).all()
+
+
+def test_load_state_dict_of_no_dict():
+    with pytest.raises(ValueError, match="expects a dict of name: array.*got list"):
+        Linear(2, 3).load_state_dict([1, 2])
+
+
+def test_sequential_names_what_it_has():
+    with pytest.raises(KeyError, match="no layer 'conv2' in Sequential: its layers are conv1, relu1"):
+        Sequential(conv1=Linear(2, 3), relu1=ReLU())["conv2"]

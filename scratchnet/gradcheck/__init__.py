@@ -45,7 +45,8 @@ def check(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
                (labels) are not. The check is made close by, not at them: within a millionth,
                so that no number is exact in float32, and where one repeats or is 0, within
                1 % of the largest, off the ties (which have a probe of their own). Constant
-               parameters (γ = 1, b = 0) are varied: a factor 1 would hide that it is missing.
+               parameters and buffers (γ = 1, b = 0, μ = 0) are varied: a factor 1 would hide
+               that it is missing.
     probes     random directions for each argument
     tolerance  relative, for the complex step; differences are held to 1e-6
     rng        where dy and the directions come from

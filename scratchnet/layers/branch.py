@@ -83,7 +83,12 @@ class Sequential(Layer):
         return len(self._names)
 
     def __getitem__(self, key: int | str | slice) -> Any:
-        return getattr(self, key) if isinstance(key, str) else list(self)[key]
+        if not isinstance(key, str):
+            return list(self)[key]
+        if key not in self._names:
+            raise KeyError(f"no layer {key!r} in {type(self).__name__}: "
+                           f"its layers are {', '.join(self._names)}")
+        return getattr(self, key)
 
 
 class Residual(Sequential):

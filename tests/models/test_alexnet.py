@@ -124,8 +124,7 @@ def in_torch(network):
 @pytest.mark.parametrize("build, shape, classes, dtype, tolerance", [
     (models.alexnet_small, (5, 1, 32, 32), 10, np.float64, 1e-10),
     (models.alexnet_small, (5, 1, 32, 32), 10, np.float32, 1e-4),
-    (models.alexnet, (2, 3, 227, 227), 1000, np.float32, 1e-4),
-    (models.alexnet, (1, 3, 227, 227), 1000, np.float64, 1e-9),
+    (models.alexnet, (2, 3, 227, 227), 1000, np.float64, 1e-9),
 ])
 def test_equals_pytorch_outputs_and_all_gradients(build, shape, classes, dtype, tolerance):
     torch = pytest.importorskip("torch")
@@ -157,3 +156,14 @@ def test_equals_pytorch_outputs_and_all_gradients(build, shape, classes, dtype, 
     for (name, p), tp in zip(named, t_parameters, strict=True):
         assert p.grad.dtype == dtype
         close(p.grad, tp.grad, name)
+
+
+def test_2012_network_equals_pytorch_in_float32():
+    """Outputs only: in float32, rounding alone decides some of the 600,000 maxima and ReLUs, and
+    the gradients of both libraries stray from those of float64, by about 1 % in dx."""
+    torch = pytest.importorskip("torch")
+    network = models.alexnet(rng=0).eval()
+    x = np.random.default_rng(1).standard_normal((2, 3, 227, 227), dtype=np.float32)
+    with no_grad(), torch.no_grad():
+        ours, theirs = network.forward(x), in_torch(network)(torch.from_numpy(x)).numpy()
+    assert abs(ours - theirs).max() <= 1e-5 * abs(theirs).max()

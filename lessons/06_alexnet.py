@@ -1,10 +1,10 @@
 # %% [markdown]
 # # AlexNet: the network of 2012, layer by layer
 #
-# In 2012 a convolutional network won the ImageNet contest with 15.3 % top-5 error; the next
-# entry had 26.2 %. Nothing in it was magic. Here we build it one layer at a time, count what
-# each layer costs, prove each gradient, look at what each trick does, and then train a small
-# copy on real handwritten digits.
+# In 2012 convolutional networks won the ImageNet contest with 15.3 % top-5 error (the answers of
+# seven networks, averaged); the next entry had 26.2 %. Nothing in them was magic. Here we build
+# that network one layer at a time, count what each layer costs, prove each gradient, look at
+# what each trick does, and then train a small copy on real handwritten digits.
 #
 # Krizhevsky, Sutskever & Hinton, "ImageNet Classification with Deep Convolutional Neural
 # Networks", NIPS 2012.
@@ -234,7 +234,7 @@ print(f"The small AlexNet has the same {len(net)} layers in the same order and {
 # ### Where we depart from the paper, and why
 #
 # The paper draws every weight from a Gaussian with standard deviation 0.01. In its layers
-# a sum has up to 9,216 terms; in our narrow ones it has 25 to 600, and 0.01 makes every layer's
+# a sum has up to 9,216 terms; in our narrow ones it has 25 to 576, and 0.01 makes every layer's
 # output smaller than its input. Nothing arrives at the end. He's rule, √(2 / number of terms),
 # keeps the size. Watch the signal on its way up, and the validation loss over the first 120
 # steps:

@@ -13,8 +13,9 @@ im2col computes nothing, it only copies: as a matrix it is a G with a single 1 i
 
 The columns of a whole batch never exist at once. They would be KH·KW times larger than the
 batch and would fall out of every cache; a tile of a few images, or of a few rows of one
-image, is copied into a buffer that the next tile uses again. With g groups, all of this
-happens g times, on one extra axis.
+image, is copied into a buffer that the next tile uses again. Within a tile the images are the
+innermost axis, so that one tap of a small map is one long run in memory, not many short ones.
+With g groups, all of this happens g times, on one extra axis.
 
 Chellapilla, Puri & Simard, "High Performance Convolutional Neural Networks for Document
 Processing", 2006.
@@ -40,9 +41,8 @@ def forward(x: Any, w: Any, geometry: Geometry) -> Any:
     W = w.reshape(g, O // g, -1)
     y = xp.empty((N, O, OH, OW), dtype=xp.result_type(x, w))
     for images, rows, columns in _column_tiles(x, w.shape, geometry):
-        y_tile = W @ columns                                    # (g, O/g, n·rows·OW)
-        n, r = images.stop - images.start, rows.stop - rows.start
-        y[images, :, rows] = y_tile.reshape(O, n, r, OW).swapaxes(0, 1)
+        y_tile = W @ columns                                    # (g, O/g, rows·OW·n)
+        y[images, :, rows] = y_tile.reshape(O, _len(rows), OW, -1).transpose(3, 0, 1, 2)
     return y
 
 
@@ -52,7 +52,7 @@ def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     O, g = w_shape[0], geometry.groups
     dW = xp.zeros((g, O // g, int(np.prod(w_shape[1:]))), dtype=xp.result_type(x, dy))
     for images, rows, columns in _column_tiles(x, w_shape, geometry):
-        dy_tile = dy[images, :, rows].swapaxes(0, 1).reshape(g, O // g, -1)
+        dy_tile = _images_last(dy[images, :, rows]).reshape(g, O // g, -1)
         dW += dy_tile @ columns.swapaxes(-1, -2)
     return dW.reshape(w_shape)
 
@@ -66,11 +66,15 @@ def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
     WT = w.reshape(g, O // g, -1).swapaxes(-1, -2)
     dx = xp.zeros(x_shape, dtype=xp.result_type(dy, w))
     for images, rows in _tiles(dy, C * KH * KW, *dy.shape[2:]):
-        n, r = images.stop - images.start, rows.stop - rows.start
-        dy_tile = dy[images, :, rows].swapaxes(0, 1).reshape(g, O // g, -1)
-        dcolumns = (WT @ dy_tile).reshape(C, KH, KW, n, r, OW)
+        dy_tile = _images_last(dy[images, :, rows]).reshape(g, O // g, -1)
+        dcolumns = (WT @ dy_tile).reshape(C, KH, KW, _len(rows), OW, _len(images))
+        whole = _len(images) > 1                    # else a band of one image: add to it in place
+        dx_tile = xp.zeros((C, *HW, _len(images)), dtype=dx.dtype) if whole \
+            else dx[images].transpose(1, 2, 3, 0)
         for u, v, out_i, out_j, in_i, in_j in _taps(rows, OW, HW, (KH, KW), geometry):
-            dx[images, :, in_i, in_j] += dcolumns[:, u, v, :, out_i, out_j].swapaxes(0, 1)
+            dx_tile[:, in_i, in_j] += dcolumns[:, u, v, out_i, out_j]
+        if whole:
+            dx[images] = dx_tile.transpose(3, 0, 1, 2)
     return dx
 
 
@@ -82,16 +86,26 @@ def _column_tiles(x: Any, w_shape: tuple, geometry: Geometry) -> Iterator[tuple]
 
     buffer = None
     for images, rows in _tiles(x, C * KH * KW, OH, OW):
-        n, r = images.stop - images.start, rows.stop - rows.start
+        n, r = _len(images), _len(rows)
         if buffer is None:                                  # the first tile is the largest
-            buffer = xp.empty(C * KH * KW * n * r * OW, dtype=x.dtype)
-        columns = buffer[:C * KH * KW * n * r * OW].reshape(C, KH, KW, n, r, OW)
+            buffer = xp.empty(C * KH * KW * r * OW * n, dtype=x.dtype)
+        columns = buffer[:C * KH * KW * r * OW * n].reshape(C, KH, KW, r, OW, n)
+        tile = _images_last(x[images])
         for u, v, out_i, out_j, in_i, in_j in _taps(rows, OW, HW, (KH, KW), geometry):
             tap = columns[:, u, v]
             if out_i != slice(0, r) or out_j != slice(0, OW):
                 tap[...] = 0                                # on the padding
-            tap[:, :, out_i, out_j] = x[images, :, in_i, in_j].swapaxes(0, 1)
-        yield images, rows, columns.reshape(g, C // g * KH * KW, n * r * OW)
+            tap[:, out_i, out_j] = tile[:, in_i, in_j]
+        yield images, rows, columns.reshape(g, C // g * KH * KW, r * OW * n)
+
+
+def _images_last(x: Any) -> Any:
+    """(n, C, H, W) → (C, H, W, n), contiguous; nothing is copied for one contiguous image."""
+    return xp_of(x).ascontiguousarray(x.transpose(1, 2, 3, 0))
+
+
+def _len(part: slice) -> int:
+    return part.stop - part.start
 
 
 def _taps(rows: slice, OW: int, size: tuple, kernel: tuple, geometry: Geometry) -> Iterator:

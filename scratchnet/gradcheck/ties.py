@@ -9,8 +9,8 @@ small integers, dy ≥ 0, a direction u > 0, and
 
 Taking the first winner passes, so does sharing; counting every winner fully does not. The
 rule holds where all kinks bend the same way, as in a layer. A network that mixes both is
-not asked: before a gradient is called wrong, each number of the input is moved alone, up to
-PLACES of them, to see whether some kink bends the other way.
+not asked: before a gradient is called wrong, up to PLACES numbers of the input are moved
+alone, and as many random directions tried, to see whether some kink bends the other way.
 """
 import numpy as np
 
@@ -19,7 +19,7 @@ from scratchnet.gradcheck.subject import BackwardError, Subject
 
 T = 1e-7                # step: forward is smooth but for the kink, so short is right
 LOOSE = 1e-4            # relative: a one-sided difference is only of order 1
-PLACES = 200
+PLACES = 100
 
 
 def check_ties(subject: Subject, rng: np.random.Generator) -> list[Finding]:
@@ -79,13 +79,15 @@ def _bends(left: list, right: list) -> set[str]:
 
 
 def _bends_both_ways(subject: Subject, inputs: list, rng: np.random.Generator) -> bool:
-    """Where outputs add up several kinks, each shows only when its numbers are moved alone."""
+    """Where outputs add up several kinks, each shows when its numbers are moved alone, or when
+    the others happen not to change: along many random directions."""
     ways: set[str] = set()
     for i in subject.floats:
         for place in rng.permutation(inputs[i].size)[:PLACES]:
-            u = np.zeros(inputs[i].size)
-            u[place] = 1
-            ways |= _bends(*_slopes(subject, inputs, {i: u.reshape(inputs[i].shape)}))
-            if len(ways) > 1:
-                return True
+            alone = np.zeros(inputs[i].size)
+            alone[place] = 1
+            for u in (alone, rng.standard_normal(inputs[i].size)):
+                ways |= _bends(*_slopes(subject, inputs, {i: u.reshape(inputs[i].shape)}))
+                if len(ways) > 1:
+                    return True
     return False

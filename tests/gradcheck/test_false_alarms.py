@@ -7,7 +7,7 @@ from random_layers import KINDS, VALUES, random_case
 
 from scratchnet.gradcheck import check
 
-SEEDS = range(160)
+SEEDS = [*range(160), 6619]        # 6619 was the one false alarm in ten thousand
 
 
 @pytest.mark.parametrize("seed", SEEDS)

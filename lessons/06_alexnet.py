@@ -78,8 +78,9 @@ with no_grad():
         total_params, total_macs = total_params + params, total_macs + cost
         reports.append(report)
         print(f"{name:8s} {'×'.join(map(str, y.shape[1:])):>12s}   "
-              f"{params_sum(layer) if params else '':>26s} {f'= {params:,}' if params else '':>12s} "
-              f"{f'{cost:,}' if cost else '':>12s}   {report.verdict}, {report.worst:.0e}")
+              f"{params_sum(layer) if params else '':>26s} "
+              f"{f'= {params:,}' if params else '':>12s} {f'{cost:,}' if cost else '':>12s}   "
+              f"{report.verdict}, {report.worst:.0e}")
         x = y
 print(f"{'total':8s} {'':>12s}   {'':>26s} {f'= {total_params:,}':>12s} {total_macs:>12,}")
 

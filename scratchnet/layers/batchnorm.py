@@ -50,7 +50,7 @@ class BatchNorm2d(Layer):
         if not 0 <= momentum <= 1:
             raise ValueError(f"BatchNorm2d: momentum is the share of the new batch in the running "
                              f"averages, 0 to 1; got {momentum}")
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.num_features, self.eps, self.momentum = num_features, float(eps), float(momentum)
         self.weight = Parameter(np.ones(num_features, dtype=np.float32))
         self.bias = Parameter(np.zeros(num_features, dtype=np.float32))
         self.running_mean = np.zeros(num_features, dtype=np.float32)

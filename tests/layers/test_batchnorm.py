@@ -125,3 +125,9 @@ def test_one_number_has_no_variance():
         layer.forward(x)
     assert (layer.running_mean == 0).all()
     layer.eval().forward(x)
+
+
+def test_numpy_constants_do_not_turn_float32_into_float64():
+    bn = BatchNorm2d(2, eps=np.float64(1e-3), momentum=np.float64(0.1))
+    y = bn.forward(np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3))
+    assert y.dtype == bn.running_mean.dtype == bn.running_var.dtype == np.float32

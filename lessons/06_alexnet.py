@@ -10,6 +10,8 @@
 # Networks", NIPS 2012.
 
 # %%
+import time
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -291,7 +293,7 @@ for name, losses in first.items():
 # %% [markdown]
 # ### Is every gradient right?
 #
-# Before training, the whole network is checked at once: 16 parameters and the input. A
+# Before training, the whole network is checked at once: all its parameters and the input. A
 # network can learn with a wrong gradient; it only learns worse, and nobody notices.
 
 # %%
@@ -302,11 +304,14 @@ print(whole)
 # ### Training
 
 # %%
+start = time.perf_counter()
 net.to(lesson.device)
 optimizer = optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
 history = training.fit(net, train, validation, optimizer, epochs=35, batch_size=32,
                        schedule=training.Plateau(patience=5, drops=3), rng=0,
                        transform=lambda images, rng: data.random_shift(images, rng, pixels=3))
+seconds = time.perf_counter() - start
+print(f"{len(history)} epochs in {seconds:.0f} seconds")
 lesson.save(visualize.learning_curves(history), "learning_curves")
 for epoch in range(0, len(history), 5):
     e = history[epoch]

@@ -7,11 +7,11 @@
     dx = conv.backward(dy)               # and conv.weight.grad, conv.bias.grad
     print(gradcheck.check(conv, x))      # is backward() the derivative of forward()?
 """
-from scratchnet import data, gradcheck, layers, models, optim, training, visualize
+from scratchnet import data, gradcheck, layers, models, naive, optim, training, visualize
 from scratchnet.cost import summary
 from scratchnet.layer import Layer, Parameter, no_grad
 
 __version__ = "0.1.0"
 
-__all__ = ["Layer", "Parameter", "data", "gradcheck", "layers", "models", "no_grad", "optim",
-           "summary", "training", "visualize"]
+__all__ = ["Layer", "Parameter", "data", "gradcheck", "layers", "models", "naive", "no_grad",
+           "optim", "summary", "training", "visualize"]

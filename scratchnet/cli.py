@@ -7,9 +7,7 @@ from scratchnet import __version__, lesson
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status (2 for wrong usage)."""
-    for stream in (sys.stdout, sys.stderr):     # a terminal that cannot print × prints ?
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    lesson.printable()
     parser = argparse.ArgumentParser(
         prog="scratchnet", description="Convolutional networks from scratch, layer by layer.")
     parser.add_argument("--version", action="version", version=f"scratchnet {__version__}")

@@ -60,6 +60,9 @@ def summary(model: Layer, input_shape: tuple[int, ...]) -> Summary:
     Lists every innermost layer in the order in which it runs. Shared parameters count once,
     in the layer that comes first. The model is left as it was, in its own mode.
     """
+    if not isinstance(input_shape, tuple | list):
+        raise ValueError(f"summary expects the shape of one image, such as (3, 224, 224); got "
+                         f"{input_shape!r}")
     parameters = model.parameters()
     dtype = parameters[0].value.dtype if parameters else np.float32
     x = np.zeros((1, *input_shape), dtype=dtype)

@@ -37,11 +37,11 @@ class no_grad:
     forgetful = True
 
     def __enter__(self) -> None:
-        self.outer = getattr(_mode, "forgetful", False)
+        self.__dict__.setdefault("_outer", []).append(getattr(_mode, "forgetful", False))
         _mode.forgetful = self.forgetful
 
     def __exit__(self, *exception: object) -> None:
-        _mode.forgetful = self.outer
+        _mode.forgetful = self._outer.pop()
 
 
 class remembering(no_grad):
@@ -65,7 +65,7 @@ class Layer:
     """Base class of every layer and every network.
 
     A subclass writes `forward` and `backward` and nothing else. Parameters, inner layers
-    (also inside lists, tuples and dicts) and buffers (plain arrays, such as running
+    (also inside lists, tuples and dicts, at any depth) and buffers (plain arrays, such as running
     averages) are found in its attributes; names that begin with "_" are private.
     """
 
@@ -156,13 +156,7 @@ class Layer:
         for name, value in vars(self).items():
             if name.startswith("_"):
                 continue
-            if isinstance(value, kind):
-                yield name, value
-            elif isinstance(value, list | tuple | dict):
-                items = value.items() if isinstance(value, dict) else enumerate(value)
-                for key, item in items:
-                    if isinstance(item, kind):
-                        yield f"{name}.{key}", item
+            yield from _held(name, value, kind)
 
     def _buffers(self) -> Iterator[tuple[str, Any]]:
         return ((name, value) for name, value in vars(self).items()
@@ -189,7 +183,13 @@ class Layer:
         return self._convert(lambda array: to_device(array, device))
 
     def astype(self, dtype: Any) -> Self:
-        """Convert parameters and floating-point buffers to `dtype`; returns self."""
+        """Convert parameters and floating-point buffers to `dtype`; returns self.
+
+        Raises ValueError for a dtype that is not floating point or complex.
+        """
+        if np.dtype(dtype).kind not in "fc":
+            raise ValueError(f"astype: a network computes with floating-point numbers; got "
+                             f"{np.dtype(dtype)}: use float32 or float64")
         return self._convert(
             lambda array: array.astype(dtype) if array.dtype.kind in "fc" else array)
 
@@ -260,11 +260,16 @@ class Layer:
 
 
 def expect(layer: Layer, x: Any, *dims: int | str, weight: Any = None) -> None:
-    """Raise a ValueError that helps unless x is a floating-point array of shape `dims`.
+    """Begin a forward: forget an earlier one, and raise a ValueError that helps unless x is a
+    floating-point array of shape `dims`.
+
+    (Forgetting comes first, so that a forward that fails leaves nothing for a backward to use.)
 
     A dim is a number, a letter that stands for any size ≥ 1, or "…" for any dims at all.
     `weight`, if given, is the array whose dtype and device x must share.
     """
+    if not getattr(_mode, "forgetful", False):
+        layer.__dict__.pop("_memory", None)
     spelled = "(" + ", ".join(map(str, dims)) + ")"
     if "H" in dims:
         spelled += ", channels first"
@@ -292,6 +297,15 @@ def expect(layer: Layer, x: Any, *dims: int | str, weight: Any = None) -> None:
         raise ValueError(f"{layer} has its parameters on the {there}; got an array on the "
                          f"{here}: move the input with to_device(x, '{there}'), or the network "
                          f"with .to('{here}')")
+
+
+def _held(name: str, value: Any, kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield (dotted name, object of this kind) in `value`, a list, tuple or dict at any depth."""
+    if isinstance(value, kind):
+        yield name, value
+    elif isinstance(value, list | tuple | dict):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _held(f"{name}.{key}", item, kind)
 
 
 def _join(prefix: str, name: str) -> str:

@@ -29,7 +29,8 @@ class Lesson:
     """
 
     def __init__(self, name: str):
-        parser = argparse.ArgumentParser(prog=f"lesson {name}")
+        printable()
+        parser = argparse.ArgumentParser(prog=f"scratchnet lesson {name}")
         add_options(parser)
         options = parser.parse_args([] if _in_notebook() else sys.argv[1:])
         try:
@@ -59,6 +60,13 @@ class Lesson:
         print(f"Figures are in {self.folder.resolve()}:")
         for path in self.figures:
             print(f"  {path.name}")
+
+
+def printable() -> None:
+    """On a terminal or in a file that cannot hold → or ×, print ? instead of stopping."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,9 @@
 """naive — the definitions as plain loops: page one of the lessons, and the oracle of the tests.
 
 Nothing here is fast and everything is plain: one number at a time, straight from the formula,
-on NumPy arrays. Backward passes are written the same way: walk over forward's terms once
-more, and give every factor its share of dy.
+on NumPy arrays. Convolution and pooling, where the bookkeeping of backward is intricate, have
+their backward passes here too: walk over forward's terms once more, and give every factor its
+share of dy. The other gradients are measured against these forwards by scratchnet.gradcheck.
 """
 import math
 

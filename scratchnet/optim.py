@@ -5,7 +5,7 @@ With gradient g, learning rate ε (lr), momentum m and weight decay λ:
     v ← m·v − λ·ε·w − ε·g
     w ← w + v
 
-The velocity v is an average of past steps: where gradients agree it grows (up to 1/(1−m) times
+The velocity v is a fading sum of past steps: where gradients agree it grows (up to 1/(1−m) times
 one step, ten times for m = 0.9), where they alternate it cancels. −λ·ε·w pulls every weight
 towards zero. ε stands inside v: when it is divided by 10, the steps already in v keep their
 size. (PyTorch keeps v ← m·v + g + λ·w and takes w ← w − ε·v: the same while ε is constant.)
@@ -36,15 +36,20 @@ class SGD:
             if not isinstance(p, Parameter):
                 raise ValueError(f"SGD expects Parameters; got {type(p).__name__}: "
                                  f"pass net.parameters()")
-        if lr <= 0 or not 0 <= momentum < 1 or weight_decay < 0:
+        if len({id(p) for p in self.parameters}) < len(self.parameters):
+            raise ValueError("SGD got a parameter twice; it would take two steps at once")
+        if not (0 < lr < float("inf") and 0 <= momentum < 1
+                and 0 <= weight_decay < float("inf")):
             raise ValueError(f"SGD expects lr > 0, 0 ≤ momentum < 1 and weight_decay ≥ 0; got "
                              f"lr={lr}, momentum={momentum}, weight_decay={weight_decay}")
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self.velocity = [xp_of(p.value).zeros(p.value.shape, dtype=p.value.dtype)
-                         for p in self.parameters]
+        self.velocity: list = []                # begins at the first step, where w is by then
 
     def step(self) -> None:
         """Move every parameter by one step along its gradient."""
+        if not self.velocity:
+            self.velocity = [xp_of(p.value).zeros(p.value.shape, dtype=p.value.dtype)
+                             for p in self.parameters]
         for p, v in zip(self.parameters, self.velocity, strict=True):
             v *= self.momentum
             v -= self.lr * (p.grad + self.weight_decay * p.value)

@@ -1,9 +1,13 @@
 """The command line, lessons as files, and what importing costs."""
+import ast
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import scratchnet
 from scratchnet import cli, lesson
 
 
@@ -104,9 +108,17 @@ def test_every_lesson_file_is_well_formed():
 
 
 def test_importing_scratchnet_is_light():
-    heavy = ["matplotlib", "PIL", "cupy", "torch", "sklearn", "IPython", "fcntl", "pwd", "resource"]
+    heavy = ["matplotlib", "PIL", "cupy", "torch", "sklearn", "IPython"]
     code = f"import sys, scratchnet; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                             check=True)
-    loaded = eval(result.stdout)
-    assert not set(loaded) - {"fcntl", "pwd"}, loaded       # POSIX itself may load these two
+    assert json.loads(result.stdout.replace("'", '"')) == []
+
+
+def test_nothing_imports_what_only_posix_has():
+    posix = {"fcntl", "grp", "pwd", "resource", "termios", "tty", "pty", "posix", "syslog"}
+    for path in Path(scratchnet.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = ([a.name for a in node.names] if isinstance(node, ast.Import) else
+                     [node.module or ""] if isinstance(node, ast.ImportFrom) else [])
+            assert not posix & {name.split(".")[0] for name in names}, path

@@ -277,3 +277,39 @@ def test_load_state_dict_of_no_dict():
 def test_sequential_names_what_it_has():
     with pytest.raises(KeyError, match="no layer .conv2. in Sequential: its layers are conv1"):
         Sequential(conv1=Linear(2, 3), relu1=ReLU())["conv2"]
+
+
+def test_no_grad_can_be_entered_twice():
+    relu, quiet = ReLU(), no_grad()
+    with quiet, quiet:
+        pass
+    relu.forward(np.ones(3))
+    assert relu.backward(np.ones(3)).all()
+
+
+def test_layers_nested_in_lists_and_dicts_are_found():
+    class Net(Layer):
+        def __init__(self):
+            self.blocks = [[Linear(2, 3)], {"b": (Linear(3, 4),)}]
+
+    assert [name for name, _ in Net().named_parameters()] == [
+        "blocks.0.0.weight", "blocks.0.0.bias", "blocks.1.b.0.weight", "blocks.1.b.0.bias"]
+
+
+def test_after_a_forward_that_failed_backward_is_an_error():
+    net = Sequential(Linear(3, 4), Linear(4, 2).astype(np.float64), Linear(2, 2))
+    net[1].astype(np.float32)
+    x = np.ones((5, 3), dtype=np.float32)
+    y = net.forward(x)
+    net[1].astype(np.float64)           # forgets, too; so remember once more by hand
+    net[1].remember(np.ones((5, 4)), y=y)
+    with pytest.raises(ValueError, match="has float64 parameters; got float32"):
+        net.forward(x)
+    with pytest.raises(RuntimeError, match="needs a forward"):
+        net.backward(y)
+
+
+@pytest.mark.parametrize("dtype", [int, "uint8", bool])
+def test_astype_refuses_what_cannot_learn(dtype):
+    with pytest.raises(ValueError, match="computes with floating-point numbers; got"):
+        Linear(2, 3).astype(dtype)

@@ -75,3 +75,12 @@ def test_keeps_float32_and_clears_gradients():
 def test_errors(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_more_errors():
+    p = parameter([1.0], 0)
+    with pytest.raises(ValueError, match="got a parameter twice"):
+        optim.SGD([p, p], lr=0.1)
+    for lr in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"expects lr > 0.*lr={lr}"):
+            optim.SGD([p], lr=lr)

@@ -11,8 +11,8 @@ im2col computes nothing, it only copies: as a matrix it is a G with a single 1 i
     dx = Gᵀ · (Wᵀ · dy)          = col2im: "copy to many places" becomes
                                  "add up from many places", hence its `+=`
 
-The columns of a whole batch never exist at once. They would be KH·KW times larger than the
-batch and would fall out of every cache; a tile of a few images, or of a few rows of one
+The columns of a whole batch never exist at once. They would be KH·KW/stride² times larger than
+the batch and would fall out of every cache; a tile of a few images, or of a few rows of one
 image, is copied into a buffer that the next tile uses again. Within a tile the images are the
 innermost axis, so that one tap of a small map is one long run in memory, not many short ones.
 With g groups, all of this happens g times, on one extra axis.

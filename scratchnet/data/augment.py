@@ -14,6 +14,9 @@ def random_shift(images: np.ndarray, rng: np.random.Generator, pixels: int = 2) 
 
     What moves in from outside repeats the border.
     """
+    if images.ndim != 4 or pixels < 0:
+        raise ValueError(f"random_shift expects (N, C, H, W) and pixels ≥ 0; got {images.shape}, "
+                         f"pixels={pixels}")
     N, C, H, W = images.shape
     padded = np.pad(images, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode="edge")
     top, left = rng.integers(0, 2 * pixels + 1, size=(2, N))

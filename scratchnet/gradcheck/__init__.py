@@ -39,8 +39,9 @@ def check(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
     layer      an object with forward(*inputs) and backward(dy). Parameters are found in a
                scratchnet Layer; elsewhere as attributes with a mate (W and dW, w and grad_w),
                in dicts or lists `params` and `grads`, or as objects with .value or .data and
-               .grad; also in parts that have a backward of their own. The report lists them:
-               look whether all are there. It is checked in the mode (train or eval) it is in.
+               .grad; also in parts that have a backward of their own. An array that changes
+               the output but has no gradient makes the check inconclusive, unless its name
+               begins with "_": a constant. Checked in the mode (train or eval) it is in.
     inputs     arrays, any shape; floating-point ones are differentiated, integer ones
                (labels) are not. The check is made close by, not at them: within a millionth,
                so that no number is exact in float32, and where one repeats or is 0, within
@@ -62,8 +63,20 @@ def check(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
         if x.dtype.kind == "f" and not np.isfinite(to_host(x)).all():
             raise ValueError(f"check: input {i} holds NaN or infinity; a derivative needs "
                              f"finite numbers")
-    if probes < 1:
-        raise ValueError(f"check: probes must be at least 1; got {probes}")
+        if x.dtype.kind == "c":
+            raise ValueError(f"check: input {i} is complex; the check makes its own complex "
+                             f"numbers: pass a real array")
+    if not any(x.dtype.kind == "f" for x in inputs):
+        raise ValueError("check: no input is a floating-point array, so there is no gradient to "
+                         "check: pass x, for instance rng.standard_normal((2, 3, 7, 9))")
+    if isinstance(layer, type) or not all(callable(getattr(layer, m, None))
+                                          for m in ("forward", "backward")):
+        raise ValueError(f"check: expected an object with forward and backward (not its class); "
+                         f"got {layer!r}")
+    if not isinstance(probes, int) or probes < 1:
+        raise ValueError(f"check: probes must be an integer ≥ 1; got {probes!r}")
+    if not 0 < tolerance < 1:
+        raise ValueError(f"check: tolerance must lie between 0 and 1; got {tolerance!r}")
 
     with own_randomness():
         rows, findings = _examine(layer, inputs, probes, tolerance, np.random.default_rng(rng))
@@ -89,4 +102,5 @@ def _examine(layer: Any, inputs: tuple, probes: int, tolerance: float,
     if problems := subject.shape_problems(first):
         return [], problems
     rows = check_values(subject, first, probes, tolerance, rng)
-    return rows, check_hygiene(subject, first, rng) + check_ties(subject, rng)
+    return rows, [*subject.unexamined(first), *check_hygiene(subject, first, rng),
+                  *check_ties(subject, rng)]

@@ -23,7 +23,7 @@ class Finding:
     """One question that is not about values: a test of hygiene, or ties."""
 
     name: str
-    verdict: str            # "correct", "wrong" or "not applicable"
+    verdict: str            # "correct", "wrong", "inconclusive" or "not applicable"
     message: str = ""
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from scratchnet.backend import device_of, is_array, to_device, to_host
 from scratchnet.gradcheck.report import Finding
-from scratchnet.layer import Layer, remembering
+from scratchnet.layer import Layer, Parameter, remembering
 
 TINY = 1e-6             # relative: beyond the precision of float32
 OFF_TIES = 1e-2         # relative to the largest number
@@ -211,6 +211,30 @@ class Subject:
                                         f"or infinity"))
         return problems
 
+    def unexamined(self, first: Run) -> list[Finding]:
+        """Findings about arrays that forward uses as parameters and whose gradient nobody sees."""
+        if self.is_layer:
+            found = {id(p) for p in self.layer.parameters()}
+            lost = [p for p in held(self.layer, lambda thing: isinstance(thing, Parameter))
+                    if id(p) not in found]
+            return [Finding("finds every parameter", "wrong", f"{len(lost)} Parameters are not in "
+                            f"named_parameters(), the first being {lost[0]}: an attribute whose "
+                            f"name begins with '_' is private; rename it")] if lost else []
+        seen = self.slots(self.layer)
+        findings = []
+        for name, (value, _) in _foreign_slots(self.layer).items():
+            if name in seen or name.split(".")[-1].startswith("_"):
+                continue
+            moved = _deepcopy(self.layer, {id(value): value * 1.25 + 0.01})
+            ys = self.forward(layer=moved)
+            if any(a.shape != b.shape or (a != b).any() for a, b in
+                   zip(ys, first.ys, strict=True)):
+                findings.append(Finding("finds every parameter", "inconclusive",
+                                        f"{name} changes the output, but backward left no gradient "
+                                        f"for it (under d{name}, grad_{name} or {name}_grad). If "
+                                        f"it is a constant, begin its name with '_'"))
+        return findings
+
     def input_name(self, i: int) -> str:
         """x for the first input where it is the only one, else the names forward uses."""
         names = [name for name, p in inspect.signature(self.layer.forward).parameters.items()
@@ -218,25 +242,30 @@ class Subject:
         return names[i] if i < len(names) else f"input {i}"
 
 
-def arrays_in(thing: Any, seen: set | None = None) -> Iterator[Any]:
+def arrays_in(thing: Any) -> Iterator[Any]:
     """Yield every array held by `thing`, in attributes, lists, tuples and dicts, each once."""
+    return held(thing, is_array)
+
+
+def held(thing: Any, wanted: Callable[[Any], bool], seen: set | None = None) -> Iterator[Any]:
+    """Yield every wanted object held by `thing`, in attributes, lists, tuples and dicts."""
     seen = set() if seen is None else seen
     if id(thing) in seen or isinstance(thing, str | bytes | type | np.random.Generator):
         return
     seen.add(id(thing))
-    if is_array(thing):
+    if wanted(thing):
         yield thing
     elif isinstance(thing, dict):
         for value in thing.values():
-            yield from arrays_in(value, seen)
+            yield from held(value, wanted, seen)
     elif isinstance(thing, list | tuple):
         for value in thing:
-            yield from arrays_in(value, seen)
+            yield from held(value, wanted, seen)
     elif hasattr(thing, "__dict__") and not inspect.ismodule(thing) and not callable(
             getattr(thing, "__code__", None)):
         for name, value in vars(thing).items():
             if name != "_memory":
-                yield from arrays_in(value, seen)
+                yield from held(value, wanted, seen)
 
 
 @contextmanager

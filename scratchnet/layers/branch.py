@@ -39,10 +39,9 @@ class Identity(Layer):
         return dy
 
 
-class Sequential(Layer):
-    """y = f_k(… f_2(f_1(x))): each layer's output is the next one's input.
+class _Named(Layer):
+    """Holds layers by name, in order: `net[0]`, `net["conv1"]`, `net.conv1`; it iterates.
 
-    `network[0]` and `network["conv1"]` are its layers; slices give their list; it iterates.
     Raises ValueError if the same layer object stands at two places: it could remember only
     one of its two inputs.
     """
@@ -56,16 +55,6 @@ class Sequential(Layer):
         if not self._names:
             raise ValueError(f"{type(self).__name__} needs at least one layer")
         refuse_twins(self)
-
-    def forward(self, x: Any) -> Any:
-        for layer in self:
-            x = layer(x)
-        return x
-
-    def backward(self, dy: Any) -> Any:
-        for layer in reversed(list(self)):
-            dy = layer.backward(dy)
-        return dy
 
     def _add(self, name: str, layer: Layer) -> None:
         if not isinstance(layer, Layer):
@@ -89,6 +78,24 @@ class Sequential(Layer):
             raise KeyError(f"no layer {key!r} in {type(self).__name__}: "
                            f"its layers are {', '.join(self._names)}")
         return getattr(self, key)
+
+
+class Sequential(_Named):
+    """y = f_k(… f_2(f_1(x))): each layer's output is the next one's input.
+
+    `net[0]` and `net["conv1"]` are its layers; slices give their list; it iterates. The same
+    layer object at two places is a ValueError.
+    """
+
+    def forward(self, x: Any) -> Any:
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def backward(self, dy: Any) -> Any:
+        for layer in reversed(list(self)):
+            dy = layer.backward(dy)
+        return dy
 
 
 class Residual(Sequential):
@@ -117,7 +124,7 @@ class Residual(Sequential):
         return super().backward(dy) + self.downsample.backward(dy)
 
 
-class Concat(Sequential):
+class Concat(_Named):
     """y = [f_1(x), f_2(x), …] along the channels: fork, then concat.
 
     The layers are branches side by side, not a chain. An Inception module is
@@ -159,6 +166,7 @@ class Add(Layer):
     """y = a + b + …: the join of Graph. backward returns one gradient for each input."""
 
     def forward(self, *xs: Any) -> Any:
+        refuse_none(self, xs)
         for x in xs:
             expect(self, x, "…")
         kinds = [(x.shape, x.dtype.name, device_of(x)) for x in xs]
@@ -194,6 +202,7 @@ class Concatenate(Layer):
 
 def concatenate(layer: Layer, xs: Any) -> Any:
     """[a, b, …] along axis 1; ValueError if anything but the channels differs."""
+    refuse_none(layer, xs)
     for x in xs:
         expect(layer, x, "…")
     kinds = [(x.shape, x.dtype.name, device_of(x)) for x in xs]
@@ -201,6 +210,12 @@ def concatenate(layer: Layer, xs: Any) -> Any:
         raise ValueError(f"{layer} lays maps of one size, dtype and device side by side, only "
                          f"their channels may differ; got {kinds}")
     return xp_of(xs[0]).concatenate(list(xs), axis=1)
+
+
+def refuse_none(layer: Layer, xs: Any) -> None:
+    """Raise ValueError for a join of nothing."""
+    if not xs:
+        raise ValueError(f"{layer} expects at least one array; got none")
 
 
 def split(dy: Any, widths: list[int]) -> list:

@@ -15,7 +15,8 @@ that stands beside it; the chain rule sums over every y in which it occurs:
 As matrices: copy the patches into columns, and y = W·columns. Then dW = dy·columnsᵀ, and dx
 adds the columns of Wᵀ·dy back to where they were copied from (col2im). A 1×1 kernel needs
 no copying. scratchnet/convolution/ has these algorithms, a file each, the three formulas in
-the same words; `choose` picks the fastest that fits.
+the same words; `choose` picks the fastest that fits. The three sums written out as loops are
+conv2d_backward in scratchnet/naive.py.
 
 With g groups the channels are cut into g slabs that never meet: output slab k sees input
 slab k only (AlexNet's two towers: g = 2; MobileNet's depthwise convolution: g = C).
@@ -70,12 +71,12 @@ class Conv2d(Layer):
         self.bias = Parameter(np.zeros(out_channels, dtype=np.float32)) if bias else None
 
     def forward(self, x: Any) -> Any:
-        w, b = self.weight.value, self.bias and self.bias.value
+        w = self.weight.value
         self._check(x)
 
         y = convolution.forward(x, w, self.geometry)                # (N, O, OH, OW)
-        if b is not None:
-            y += b[:, None, None]                                   # y is ours: += is safe
+        if self.bias is not None:
+            y += self.bias.value[:, None, None]                     # y is ours: += is safe
         self.remember(x, y=y)           # not the columns: they are cheap to copy again
         return y
 

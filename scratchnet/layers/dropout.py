@@ -45,7 +45,7 @@ class Dropout(Layer):
             self.remember(None, y=x)
             return x
         kept = asarray_like(self.rng.random(x.shape, dtype=np.float32) >= self.p, x)
-        y = x * kept * (1 / (1 - self.p))
+        y = x * kept * (1 / (1 - self.p))                       # m = kept / (1 − p)
         self.remember(kept, y=y)
         return y
 

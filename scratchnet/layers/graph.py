@@ -59,7 +59,10 @@ class Graph(Layer):
         d = {self._rows[-1][0]: dy}                             # one bin a value
         for name, inputs in reversed(self._rows):
             dxs = getattr(self, name).backward(d.pop(name))
-            dxs = dxs if isinstance(dxs, tuple) else (dxs,)
+            dxs = dxs if isinstance(dxs, tuple | list) else (dxs,)
+            if len(dxs) != len(inputs):
+                raise ValueError(f"Graph: row {name!r} has {len(inputs)} inputs, but its "
+                                 f"backward returned {len(dxs)} gradients")
             for i, dx in zip(inputs, dxs, strict=True):
                 d[i] = d[i] + dx if i in d else dx              # never +=: dx may be shared
         return d["x"]

@@ -27,6 +27,8 @@ Krizhevsky, Sutskever & Hinton, NIPS 2012, section 3.3: n = 5, k = 2, α = 1e-4,
 """
 from typing import Any
 
+import numpy as np
+
 from scratchnet.backend import xp_of
 from scratchnet.convolution import whole
 from scratchnet.layer import Layer, expect
@@ -37,9 +39,10 @@ class LocalResponseNorm(Layer):
 
     def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0):
         whole(size, "LocalResponseNorm: size")
-        if k <= 0 or alpha < 0:
-            raise ValueError(f"LocalResponseNorm divides by (k + α·Σa²)^β: k must be above 0 "
-                             f"and alpha at least 0; got k={k}, alpha={alpha}")
+        if not (0 < k < np.inf and 0 <= alpha < np.inf and abs(beta) < np.inf):
+            raise ValueError(f"LocalResponseNorm divides by (k + α·Σa²)^β: k must be above 0, "
+                             f"alpha at least 0 and beta a number; got k={k}, alpha={alpha}, "
+                             f"beta={beta}")
         self.size, self.alpha, self.beta, self.k = size, float(alpha), float(beta), float(k)
 
     def forward(self, a: Any) -> Any:

@@ -15,7 +15,8 @@ pooled on its own. With kernel > stride the windows overlap (AlexNet: kernel 3, 
                 up where windows overlap. m = KH·KW, padding counted, unless
                 count_include_pad=False: then only real pixels count.
 
-What the maximum remembers is which tap won: one byte a number of y, not x.
+What the maximum remembers is which tap won: one byte a number of y, not x (four bytes
+where a window has more than 256 taps).
 
 Rounding: sizes are rounded down, OH = ⌊(H + 2p − KH)/s⌋ + 1, unless ceil_mode=True: then a
 last incomplete window is taken too, if it starts on the image or on the padding before it.
@@ -44,7 +45,7 @@ class _Pool2d(Layer):
         self.kernel_size = pair(kernel_size, f"{name}: kernel_size")
         self.stride = pair(kernel_size if stride is None else stride, f"{name}: stride")
         self.padding = pair(padding, f"{name}: padding", least=0)
-        self.ceil_mode = ceil_mode
+        self.ceil_mode = _flag(ceil_mode, f"{name}: ceil_mode")
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
             raise ValueError(f"{name}: padding may be at most half the kernel, or a window "
                              f"would see nothing but padding; got padding={padding}, "
@@ -115,7 +116,7 @@ class AvgPool2d(_Pool2d):
                  padding: int | tuple[int, int] = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True):
         super().__init__(kernel_size, stride, padding, ceil_mode)
-        self.count_include_pad = count_include_pad
+        self.count_include_pad = _flag(count_include_pad, "AvgPool2d: count_include_pad")
 
     def forward(self, x: Any) -> Any:
         OH, OW = self._output_shape(x)
@@ -183,3 +184,10 @@ class AdaptiveAvgPool2d(Layer):
 
     def __repr__(self) -> str:
         return f"AdaptiveAvgPool2d({short(self.output_size)})"
+
+
+def _flag(value: bool, name: str) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False; got {value!r} (there is no dilation "
+                         f"before it)")
+    return bool(value)

@@ -10,7 +10,7 @@ The slope is at most ¼ (at x = 0) and fades on both sides: the unit saturates, 
 of k sigmoids passes back at most 4^{−k} of a gradient. We remember y alone.
 
 e^{−x} overflows for x ≪ 0; we compute with z = e^{−|x|} ≤ 1 instead:
-y = 1/(1+z) for x ≥ 0 and z/(1+z) for x < 0.
+y = 1/(1+z) for x > 0 and z/(1+z) for x ≤ 0.
 
 Shapes: any; y and dx have x's.
 Rumelhart, Hinton & Williams, "Learning representations by back-propagating errors", 1986.

@@ -43,6 +43,9 @@ class SoftmaxCrossEntropy(Layer):
         return loss
 
     def backward(self, dloss: float = 1.0) -> Any:
+        if getattr(dloss, "shape", ()) != () or dloss is None:
+            raise ValueError(f"{self}.backward expects one number, the gradient of what follows "
+                             f"with respect to the loss; got {dloss!r}")
         p, labels = self.recall()
         N = len(p)
         dlogits = p                                                 # ours since recall

@@ -1,7 +1,7 @@
 """The networks, one family a file; each opens with the table of its paper.
 
     models.alexnet(num_classes=1000, in_channels=3, rng=None)
-    models.get_model("alexnet", …)      the same by name
+    models.get_model("alexnet", …)      the same, by name
     models.list_models()                the names
 """
 import difflib
@@ -22,11 +22,15 @@ def list_models() -> list[str]:
     return sorted(_MODELS)
 
 
-def get_model(name: str, num_classes: int = 1000, in_channels: int = 3,
+def get_model(name: str, num_classes: int | None = None, in_channels: int | None = None,
               rng: int | np.random.Generator | None = None) -> Layer:
-    """Build a network by name. Raises ValueError for an unknown one, naming the nearest."""
+    """Build a network by name; what is None is as in the function of that name.
+
+    Raises ValueError for an unknown name, suggesting the nearest.
+    """
     if name not in _MODELS:
-        near = difflib.get_close_matches(name, _MODELS, n=1, cutoff=0)
+        near = difflib.get_close_matches(str(name), _MODELS, n=1, cutoff=0)
         raise ValueError(f"unknown model {name!r}: did you mean {near[0]!r}? "
                          f"The models are {', '.join(list_models())}")
-    return _MODELS[name](num_classes=num_classes, in_channels=in_channels, rng=rng)
+    given = {"num_classes": num_classes, "in_channels": in_channels}
+    return _MODELS[name](rng=rng, **{k: v for k, v in given.items() if v is not None})

@@ -34,6 +34,7 @@ Networks", NIPS 2012.
 """
 import numpy as np
 
+from scratchnet.backend import asarray_like
 from scratchnet.layers import (
     Conv2d,
     Dropout,
@@ -124,7 +125,8 @@ def paper_init(network: Sequential, rng: int | np.random.Generator | None = None
     rng = np.random.default_rng(rng)
     for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"):
         weight, bias = network[name].weight, network[name].bias
-        weight.value = rng.standard_normal(weight.value.shape, dtype=np.float32)
-        weight.value *= 0.01
+        w = rng.standard_normal(weight.value.shape, dtype=np.float32)
+        w *= 0.01
+        weight.value = asarray_like(w.astype(weight.value.dtype, copy=False), weight.value)
         bias.value[...] = 1 if name in ("conv2", "conv4", "conv5", "fc6", "fc7") else 0
     return network

@@ -6,10 +6,10 @@ import numpy as np
 from tqdm import tqdm
 
 from scratchnet.backend import device_of, to_device
-from scratchnet.layer import Layer
+from scratchnet.layer import Layer, no_grad
 from scratchnet.layers import SoftmaxCrossEntropy
 from scratchnet.optim import SGD
-from scratchnet.training.metrics import check_data, evaluate
+from scratchnet.training.metrics import check_data, evaluate, predict
 from scratchnet.training.schedule import Plateau
 
 
@@ -39,10 +39,18 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: SGD, epochs: i
     for name, n in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(n, int) or n < 1:
             raise ValueError(f"fit: {name} must be an integer ≥ 1; got {n!r}")
-    check_data(*train, what="training")
-    check_data(*validation, what="validation")
+    for what, part in (("training", train), ("validation", validation)):
+        if not isinstance(part, tuple) or len(part) != 2:
+            raise ValueError(f"fit: the {what} data must be a pair (images, labels); got "
+                             f"{type(part).__name__}")
+        check_data(*part, what=what)
+    if not {id(p) for p in model.parameters()} & {id(p) for p in optimizer.parameters}:
+        raise ValueError("fit: the optimizer has none of this model's parameters")
     images, labels = train
     loss_function = SoftmaxCrossEntropy()
+    with no_grad():                     # wrong validation labels show now, not after an epoch
+        loss_function.forward(predict(model, validation[0][:1]).repeat(len(validation[1]), axis=0),
+                              validation[1])
     rng = np.random.default_rng(rng)
     device = device_of(optimizer.parameters[0].value)
     history: list[Epoch] = []
@@ -56,19 +64,22 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: SGD, epochs: i
             for start in range(0, len(images), batch_size):
                 batch = order[start:start + batch_size]
                 varied = images[batch] if transform is None else transform(images[batch], rng)
+                if varied.shape[:1] != batch.shape or not np.isfinite(varied).all():
+                    raise ValueError(f"fit: transform must return {len(batch)} images of finite "
+                                     f"numbers; got shape {varied.shape}")
                 x, y = to_device(varied, device), to_device(labels[batch], device)
 
                 logits = model.forward(x)
                 loss = float(loss_function.forward(logits, y))
-                optimizer.zero_grad()
-                model.backward(loss_function.backward())
-                optimizer.step()
-
                 if not np.isfinite(loss):
                     raise RuntimeError(
                         f"the loss became {loss} in epoch {epoch}: the steps are too long or the "
                         f"weights began too large. Try a smaller learning rate than "
                         f"{optimizer.lr:g}")
+                optimizer.zero_grad()
+                model.backward(loss_function.backward())
+                optimizer.step()
+
                 loss_sum += loss * len(batch)
                 wrong += int((logits.argmax(axis=1) != y).sum())
                 bar.update()

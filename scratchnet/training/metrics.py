@@ -9,7 +9,10 @@ from scratchnet.layers import SoftmaxCrossEntropy
 
 
 def predict(model: Layer, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
-    """Return the logits (N, classes) of `model` in evaluation mode, on the host."""
+    """Return the logits (N, classes) of `model`, on the host; leaves it in evaluation mode."""
+    if not len(images) or batch_size < 1:
+        raise ValueError(f"predict expects at least one image and batch_size ≥ 1; got "
+                         f"{len(images)} images, batch_size={batch_size}")
     parameters = model.parameters()
     device = device_of(parameters[0].value) if parameters else device_of(images)
     model.eval()
@@ -21,7 +24,7 @@ def predict(model: Layer, images: np.ndarray, batch_size: int = 128) -> np.ndarr
 
 def evaluate(model: Layer, images: np.ndarray, labels: np.ndarray,
              batch_size: int = 128) -> tuple[float, float]:
-    """Return (mean cross-entropy, share of wrong answers) of `model` in evaluation mode."""
+    """Return (mean cross-entropy, share of wrong answers); leaves `model` in evaluation mode."""
     logits = predict(model, images, batch_size)
     with no_grad():
         loss = float(SoftmaxCrossEntropy().forward(logits, labels))
@@ -37,7 +40,7 @@ def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
         raise ValueError(f"top_k: k must be from 1 to {logits.shape[1]}, the number of "
                          f"classes; got {k}")
     true = logits[np.arange(len(labels)), labels][:, None]
-    at_least_as_good = (logits >= true).sum(axis=1)             # the true class itself is one
+    at_least_as_good = (~(logits < true)).sum(axis=1)   # the true class itself is one; so is NaN
     return float((at_least_as_good <= k).mean())
 
 

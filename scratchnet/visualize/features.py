@@ -15,9 +15,10 @@ def filters(weight: np.ndarray, title: str = "") -> "Figure":
     Three channels are shown as colour, one as a scale from blue (negative) over white (0) to
     red (positive), the same for all filters. Raises ValueError for other channel counts.
     """
+    if weight.ndim != 4 or weight.shape[1] not in (1, 3):
+        raise ValueError(f"filters shows a first layer, (O, 1 or 3, KH, KW): 1 or 3 channels; "
+                         f"got {weight.shape}")
     O, C, KH, KW = weight.shape
-    if C not in (1, 3):
-        raise ValueError(f"filters shows the first layer, 1 or 3 channels; got {weight.shape}")
     largest = np.abs(weight).max() or 1.0
     if C == 3:
         pictures, scale = (0.5 + 0.5 * weight / largest).transpose(0, 2, 3, 1), {}

@@ -117,7 +117,7 @@ def test_inputs_must_be_finite_arrays(x, message):
 
 
 def test_probes_must_be_positive():
-    with pytest.raises(ValueError, match="probes must be at least 1"):
+    with pytest.raises(ValueError, match="probes must be an integer ≥ 1"):
         check(ReLU(), randn(3), probes=0)
 
 
@@ -487,3 +487,83 @@ def test_a_foreign_layer_with_gradients_from_before():
 def test_a_foreign_layer_holding_one_of_ours():
     report = check(Skip(Linear(5, 5, rng=0)), randn(4, 5))
     assert report.passed and [row.name for row in report.rows] == ["x", "f.weight", "f.bias"]
+
+
+class Affine:
+    """y = x·W + b, with db forgotten unless asked for."""
+
+    def __init__(self, db=False):
+        rng = np.random.default_rng(0)
+        self.W, self.b, self.db_too = rng.standard_normal((3, 2)), rng.standard_normal(2), db
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dy):
+        self.dW = self.x.T @ dy
+        if self.db_too:
+            self.db = dy.sum(axis=0)
+        return dy @ self.W.T
+
+
+def test_a_parameter_without_gradient_is_not_passed_over():
+    x = np.random.default_rng(1).standard_normal((5, 3))
+    assert check(Affine(db=True), x).passed
+    report = check(Affine(), x)
+    assert report.verdict == "inconclusive" and not report.passed
+    assert "b changes the output, but backward left no gradient for it (under db" in str(report)
+
+
+def test_a_constant_is_named_with_an_underscore():
+    class Shifted(Affine):
+        def __init__(self):
+            super().__init__(db=True)
+            self._shift = np.arange(3.0)
+
+        def forward(self, x):
+            return super().forward(x + self._shift)
+
+    assert check(Shifted(), np.random.default_rng(1).standard_normal((5, 3))).passed
+
+
+def test_a_hidden_parameter_of_a_layer_is_wrong():
+    class Hidden(Layer):
+        def __init__(self):
+            self._w = Parameter(np.array([2.0, 3.0]))
+
+        def forward(self, x):
+            y = x * self._w.value
+            self.remember(x, y=y)
+            return y
+
+        def backward(self, dy):
+            x, = self.recall(dy)
+            self._w.grad += 99
+            return dy * self._w.value
+
+    report = check(Hidden(), np.array([[1.0, -2.0], [0.5, 3.0]]))
+    assert report.verdict == "wrong"
+    assert "1 Parameters are not in named_parameters()" in str(report)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"tolerance": float("nan")}, "tolerance must lie between 0 and 1; got nan"),
+    ({"tolerance": float("inf")}, "tolerance must lie between 0 and 1; got inf"),
+    ({"probes": 2.5}, "probes must be an integer ≥ 1; got 2.5"),
+])
+def test_options_that_would_let_everything_pass(options, message):
+    with pytest.raises(ValueError, match=message):
+        check(Affine(), np.ones((5, 3)), **options)
+
+
+def test_things_that_cannot_be_checked():
+    x = np.ones((5, 3))
+    for thing in (None, object(), Affine):
+        with pytest.raises(ValueError, match="an object with forward and backward"):
+            check(thing, x)
+    with pytest.raises(ValueError, match="input 0 is complex"):
+        check(Affine(), x + 0j)
+    for inputs in ((), (np.arange(3),)):
+        with pytest.raises(ValueError, match="no input is a floating-point array"):
+            check(Affine(), *inputs)

@@ -225,3 +225,13 @@ def test_arrays_that_cannot_be_added(a, b, message):
 def test_arrays_that_cannot_be_concatenated(a, b, message):
     with pytest.raises(ValueError, match=rf"Concatenate\(\) lays maps .*{message}"):
         Concatenate().forward(a, b)
+
+
+def test_concat_is_no_chain():
+    assert not isinstance(Concat(Identity()), Sequential)
+
+
+@pytest.mark.parametrize("join", [Add(), Concatenate()])
+def test_a_join_of_nothing(join):
+    with pytest.raises(ValueError, match="expects at least one array; got none"):
+        join.forward()

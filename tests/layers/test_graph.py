@@ -98,3 +98,20 @@ twice = ReLU()
 def test_wirings_that_are_refused(rows, message):
     with pytest.raises(ValueError, match=f"Graph:? {message}"):
         Graph(*rows)
+
+
+def test_a_join_may_return_a_list_but_not_too_few():
+    class Join(Add):
+        def backward(self, dy):
+            return list(super().backward(dy))[:self.count]
+
+    for count, right in ((2, True), (1, False)):
+        join = Join()
+        join.count = count
+        graph = Graph(("a", ReLU(), "x"), ("sum", join, "a", "x"))
+        y = graph.forward(np.ones((2, 3)))
+        if right:
+            assert (graph.backward(np.ones_like(y)) == 2).all()
+        else:
+            with pytest.raises(ValueError, match="row 'sum' has 2 inputs, but .* returned 1"):
+                graph.backward(np.ones_like(y))

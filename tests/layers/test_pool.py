@@ -183,3 +183,10 @@ def test_repr():
     assert repr(AvgPool2d((2, 3))) == "AvgPool2d(kernel 2×3, stride 2×3)"
     assert repr(AdaptiveAvgPool2d((2, 3))) == "AdaptiveAvgPool2d(2×3)"
     assert repr(AdaptiveAvgPool2d()) == "AdaptiveAvgPool2d(1)"
+
+
+def test_a_fifth_positional_number_is_no_dilation():
+    with pytest.raises(ValueError, match="ceil_mode must be True or False; got 1"):
+        MaxPool2d(3, 2, 1, 1)
+    with pytest.raises(ValueError, match="count_include_pad must be True or False; got 0"):
+        AvgPool2d(3, 2, 1, False, 0)

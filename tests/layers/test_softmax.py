@@ -90,3 +90,12 @@ def test_labels_that_do_not_fit(labels, message):
 def test_logits_that_do_not_fit(shape):
     with pytest.raises(ValueError, match=r"SoftmaxCrossEntropy\(\) expects \(N, C\); got \("):
         SoftmaxCrossEntropy().forward(np.zeros(shape), np.array([0, 1, 2]))
+
+
+@pytest.mark.parametrize("dloss", [None, np.ones(4), np.ones((5, 1))])
+def test_dloss_is_one_number(dloss):
+    loss = SoftmaxCrossEntropy()
+    loss.forward(np.zeros((5, 4)), np.arange(5) % 4)
+    with pytest.raises(ValueError, match="expects one number"):
+        loss.backward(dloss)
+    assert loss.backward().shape == (5, 4)

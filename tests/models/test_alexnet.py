@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import strict_cupy
 
 from scratchnet import gradcheck, models, no_grad, summary
+from scratchnet.backend import device_of
 from scratchnet.layers import SoftmaxCrossEntropy
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "alexnet_2012.json").read_text("utf-8"))
@@ -72,6 +74,21 @@ def test_whole_2012_network_passes_the_check(alexnet):
     """All 61 million parameters at once, one probe an argument, dropout on."""
     x = np.random.default_rng(0).standard_normal((1, 3, 227, 227), dtype=np.float32)
     gradcheck.assert_correct(alexnet.train(), x, probes=1)
+
+
+def test_by_name_is_the_same_as_by_function():
+    for name in models.list_models():
+        a, b = models.get_model(name, rng=0).state_dict(), getattr(models, name)(rng=0).state_dict()
+        assert a.keys() == b.keys()
+        assert all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def test_paper_init_keeps_dtype_and_device():
+    with strict_cupy.installed():
+        net = models.alexnet_small(rng=0).astype(np.float64).to("gpu")
+        models.paper_init(net, rng=0)
+        assert {device_of(p.value) for p in net.parameters()} == {"gpu"}
+        assert {str(p.value.dtype) for p in net.parameters()} == {"float64"}
 
 
 def test_image_too_small_names_the_layer(alexnet):

@@ -1,8 +1,10 @@
 """The loop, the plateau schedule, the metrics, and what they say of bad data."""
 import numpy as np
 import pytest
+import strict_cupy
 
 from scratchnet import data, models, optim, training
+from scratchnet.backend import device_of
 from scratchnet.layers import Dropout, Linear, ReLU, Sequential
 
 
@@ -15,8 +17,8 @@ def two_clusters(n=60, seed=0):
 def fit(net=None, train=None, validation=None, epochs=5, lr=0.05, **options):
     net = net or Sequential(Linear(3, 8, rng=0), ReLU(), Dropout(0.2, rng=0), Linear(8, 2, rng=1))
     sgd = optim.SGD(net.parameters(), lr=lr, momentum=0.9)
-    return net, training.fit(net, train or two_clusters(), validation or two_clusters(seed=1), sgd,
-                             epochs=epochs, batch_size=16, rng=0, progress=False, **options)
+    return net, training.fit(net, two_clusters() if train is None else train,
+                             validation or two_clusters(seed=1), sgd, epochs=epochs, batch_size=16, rng=0, progress=False, **options)
 
 
 def test_learns_and_reports_each_epoch():
@@ -137,3 +139,56 @@ def test_divergence_is_one_clear_error():
 def test_bad_plateau():
     with pytest.raises(ValueError, match="patience ≥ 1.*patience=0"):
         training.Plateau(patience=0)
+
+
+def test_nan_logits_are_wrong_answers():
+    logits = np.full((4, 3), np.nan)
+    assert training.top_k(logits, np.arange(4) % 3, 1) == 0
+
+
+def test_divergence_leaves_the_weights_as_they_were():
+    net = Sequential(Linear(3, 2, rng=0))
+    net[0].weight.value[...] = 3e38
+    before = net.state_dict()
+    with pytest.raises(RuntimeError, match="the loss became"), np.errstate(all="ignore"):
+        fit(net, epochs=1)
+    assert all(np.array_equal(before[k], v) for k, v in net.state_dict().items())
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"transform": lambda images, rng: images * np.nan}, "transform must return 16 images of"),
+    ({"transform": lambda images, rng: images[:3]}, "transform must return 16 images"),
+    ({"train": IMAGES}, r"training data must be a pair \(images, labels\); got ndarray"),
+    ({"validation": (IMAGES, LABELS + 5)}, "integers from 0 to 1 .*got 5 at"),
+])
+def test_more_bad_input(options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(**options)
+
+
+def test_an_optimizer_of_another_model():
+    with pytest.raises(ValueError, match="has none of this model's parameters"):
+        training.fit(Linear(3, 2), two_clusters(), two_clusters(),
+                     optim.SGD(Linear(3, 2).parameters(), lr=0.1), epochs=1, progress=False)
+
+
+def test_predict_of_nothing():
+    with pytest.raises(ValueError, match="at least one image and batch_size ≥ 1; got 0 images"):
+        training.predict(Linear(3, 2), IMAGES[:0])
+    with pytest.raises(ValueError, match="batch_size=0"):
+        training.predict(Linear(3, 2), IMAGES, batch_size=0)
+
+
+def test_trains_on_the_gpu_as_on_the_cpu():
+    """The optimizer is made before the network moves, as a user may do it."""
+    losses = {}
+    for device in ("cpu", "gpu"):
+        with strict_cupy.installed():
+            net = Sequential(Linear(3, 8, rng=0), ReLU(), Dropout(0.2, rng=0), Linear(8, 2, rng=1))
+            sgd = optim.SGD(net.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+            net.to(device)
+            history = training.fit(net, two_clusters(), two_clusters(seed=1), sgd, epochs=2,
+                                   batch_size=16, rng=0, progress=False)
+            losses[device] = [value for epoch in history for value in epoch]
+            assert device_of(net[0].weight.value) == device
+    assert losses["gpu"] == pytest.approx(losses["cpu"], rel=1e-5)

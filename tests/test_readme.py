@@ -1,0 +1,43 @@
+"""The README's Python runs as printed, top to bottom, and says what it says there."""
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def blocks(language):
+    text = README.read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_python_runs_top_to_bottom(capsys):
+    python = [block for block in blocks("python") if not block.startswith("class ReLU")]
+    assert len(python) == 4
+    namespace = {"__name__": "readme"}
+    for block in python:
+        exec(compile(block, "README.md", "exec"), namespace)
+    out = capsys.readouterr().out
+    assert "(2, 3, 7, 9) (8, 3, 3, 3) (8,)" in out
+    assert "Conv2d(3→8, kernel 3, stride 1, padding 1): correct" in out
+    assert "Square: wrong" in out
+    assert float(re.search(r"validation error ([\d.]+)%", out)[1]) < 20
+    assert "60,965,224" in out and "724,406,816" in out
+
+
+def test_the_relu_it_shows_is_the_one_we_have():
+    shown, = (block for block in blocks("python") if block.startswith("class ReLU"))
+    source = (README.parent / "scratchnet" / "layers" / "relu.py").read_text(encoding="utf-8")
+    plain = re.sub(r": Any| -> Any", "", source)
+    assert shown.strip() in plain
+
+
+@pytest.mark.parametrize("command", [
+    'python -m pip install -e . && scratchnet lesson alexnet',
+    'python -m pip install -e ".[test]" && python -m pytest',
+])
+def test_ci_runs_the_two_commands(command):
+    assert any(command in block for block in blocks("sh"))
+    ci = (README.parent / ".ci" / "run").read_text(encoding="utf-8")
+    assert command.replace("install", "install --quiet") in ci

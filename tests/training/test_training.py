@@ -18,7 +18,8 @@ def fit(net=None, train=None, validation=None, epochs=5, lr=0.05, **options):
     net = net or Sequential(Linear(3, 8, rng=0), ReLU(), Dropout(0.2, rng=0), Linear(8, 2, rng=1))
     sgd = optim.SGD(net.parameters(), lr=lr, momentum=0.9)
     return net, training.fit(net, two_clusters() if train is None else train,
-                             validation or two_clusters(seed=1), sgd, epochs=epochs, batch_size=16, rng=0, progress=False, **options)
+                             validation or two_clusters(seed=1), sgd, epochs=epochs,
+                             batch_size=16, rng=0, progress=False, **options)
 
 
 def test_learns_and_reports_each_epoch():

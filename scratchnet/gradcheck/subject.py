@@ -324,6 +324,8 @@ def _foreign_slots(thing: Any) -> dict[str, tuple]:
 
 def _own_slots(thing: Any) -> dict[str, tuple]:
     """The slots of one object, by each of the usual conventions."""
+    if isinstance(thing, Layer):            # one of ours inside: its other arrays are buffers
+        return {name: (p.value, p.grad) for name, p in thing._attributes(Parameter)}
     slots = {}
     for values, grads in (("params", "grads"), ("parameters", "gradients")):
         values, grads = getattr(thing, values, None), getattr(thing, grads, None)

@@ -567,3 +567,19 @@ def test_things_that_cannot_be_checked():
     for inputs in ((), (np.arange(3),)):
         with pytest.raises(ValueError, match="no input is a floating-point array"):
             check(Affine(), *inputs)
+
+
+def test_buffers_of_our_layers_inside_a_foreign_object_are_no_parameters():
+    class Wrapped:
+        def __init__(self):
+            self.inner = BatchNorm2d(3).eval()
+
+        def forward(self, x):
+            return self.inner.forward(x)
+
+        def backward(self, dy):
+            return self.inner.backward(dy)
+
+    report = check(Wrapped(), np.random.default_rng(0).standard_normal((2, 3, 4, 5)))
+    assert report.passed, report
+    assert [row.name for row in report.rows] == ["x", "inner.weight", "inner.bias"]

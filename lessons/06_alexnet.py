@@ -15,6 +15,7 @@ import time
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from threadpoolctl import threadpool_limits
 
 from scratchnet import (
     Layer,
@@ -221,6 +222,7 @@ lesson.save(visualize.image_sheet((ours_training[:, :256] != 0).reshape(1, 1, 8,
 # image of the training set is subtracted.
 
 # %%
+threadpool_limits(1, user_api="blas")   # matrices this small: a second thread only waits
 digits = data.load_digits(size=32)
 mean = digits.train.images.mean(axis=0)
 train, validation, test = ((images - mean, labels) for images, labels in digits)

@@ -1,8 +1,8 @@
-"""The command line: `scratchnet lesson [NAME]`."""
+"""The command line: `scratchnet lesson`, `summary`, `verify` and `compare`."""
 import argparse
 import sys
 
-from scratchnet import __version__, lesson
+from scratchnet import __version__, compare, cost, golden, lesson
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,6 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("name", nargs="?", metavar="NAME", help="its name or number")
     lesson.add_options(command)
     command.set_defaults(run=run_lesson)
+    cost.add_command(commands)
+    golden.add_command(commands)
+    compare.add_command(commands)
 
     options = parser.parse_args(arguments)
     try:

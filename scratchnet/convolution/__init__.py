@@ -6,11 +6,12 @@
 
     im2col      any convolution: patches copied into columns, then one matrix product
     pointwise   1×1 kernels without padding: a matrix product, nothing to copy
+    depthwise   one filter a channel: nothing to sum over, a product for each tap
 """
 from types import ModuleType
 from typing import Any
 
-from scratchnet.convolution import im2col, pointwise
+from scratchnet.convolution import depthwise, im2col, pointwise
 from scratchnet.convolution.geometry import Geometry, inside, output_size, pair, short, whole
 
 __all__ = ["Geometry", "backward_w", "backward_x", "choose", "forward", "inside",
@@ -21,6 +22,8 @@ def choose(w_shape: tuple[int, ...], geometry: Geometry) -> ModuleType:
     """Return the fastest algorithm that can compute this convolution."""
     if w_shape[2:] == (1, 1) and geometry.padding == (0, 0):
         return pointwise
+    if geometry.groups > 1 and geometry.groups == w_shape[0] and w_shape[1] == 1:
+        return depthwise
     return im2col
 
 

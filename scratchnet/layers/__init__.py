@@ -15,14 +15,19 @@ from scratchnet.layers.flatten import Flatten
 from scratchnet.layers.graph import Graph
 from scratchnet.layers.linear import Linear
 from scratchnet.layers.lrn import LocalResponseNorm
+from scratchnet.layers.pad import ZeroPad2d
 from scratchnet.layers.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from scratchnet.layers.relu import ReLU
+from scratchnet.layers.relu6 import ReLU6
 from scratchnet.layers.sigmoid import Sigmoid
+from scratchnet.layers.silu import SiLU
 from scratchnet.layers.softmax import SoftmaxCrossEntropy
+from scratchnet.layers.stochastic_depth import StochasticDepth
 from scratchnet.layers.tanh import Tanh
 
 __all__ = [
     "AdaptiveAvgPool2d", "Add", "AvgPool2d", "BatchNorm2d", "Concat", "Concatenate", "Conv2d",
     "Dropout", "Flatten", "Graph", "Identity", "Linear", "LocalResponseNorm", "MaxPool2d",
-    "ReLU", "Residual", "Scale", "Sequential", "Sigmoid", "SoftmaxCrossEntropy", "Tanh",
+    "ReLU", "ReLU6", "Residual", "Scale", "Sequential", "SiLU", "Sigmoid",
+    "SoftmaxCrossEntropy", "StochasticDepth", "Tanh", "ZeroPad2d",
 ]

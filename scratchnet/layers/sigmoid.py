@@ -21,14 +21,19 @@ from scratchnet.backend import xp_of
 from scratchnet.layer import Layer, expect
 
 
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + e^{−x}), elementwise, without overflow (SiLU computes with it, too)."""
+    xp = xp_of(x)
+    z = xp.exp(xp.where(x.real > 0, -x, x))         # e^{−|x|}, and analytic where x is complex
+    return xp.where(x.real > 0, xp.ones_like(z), z) / (1 + z)
+
+
 class Sigmoid(Layer):
     """y = 1 / (1 + e^{−x}), elementwise; x of any shape, floating point."""
 
     def forward(self, x: Any) -> Any:
         expect(self, x, "…")
-        xp = xp_of(x)
-        z = xp.exp(xp.where(x.real > 0, -x, x))     # e^{−|x|}, and analytic where x is complex
-        y = xp.where(x.real > 0, xp.ones_like(z), z) / (1 + z)
+        y = sigmoid(x)
         self.remember(y, y=y)
         return y
 

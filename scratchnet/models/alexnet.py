@@ -31,11 +31,17 @@ its sum come to the 650,000 of the abstract.
 
 Krizhevsky, Sutskever & Hinton, "ImageNet Classification with Deep Convolutional Neural
 Networks", NIPS 2012.
+
+`alexnet_owt` is the other AlexNet, the one of torchvision: one tower, no LRN, fewer filters
+(64, 192, 384, 256, 256), 224×224 with padding 2, dropout before fc6 and fc7 instead of after.
+61,100,840 parameters. Departure from its paper: that has 384 filters in conv4, not 256.
+Krizhevsky, "One Weird Trick for Parallelizing Convolutional Neural Networks", 2014.
 """
 import numpy as np
 
 from scratchnet.backend import asarray_like
 from scratchnet.layers import (
+    AdaptiveAvgPool2d,
     Conv2d,
     Dropout,
     Flatten,
@@ -77,6 +83,40 @@ def alexnet(num_classes: int = 1000, in_channels: int = 3,
         drop7=Dropout(0.5, rng=rng),
         fc8=Linear(4096, num_classes, rng=rng),
     ), rng)
+
+
+def alexnet_owt(num_classes: int = 1000, in_channels: int = 3,
+                rng: int | np.random.Generator | None = None) -> Sequential:
+    """torchvision's AlexNet and its names, (N, in_channels, 224, 224) → (N, num_classes)."""
+    rng = np.random.default_rng(rng)
+    return Sequential(
+        features=Sequential(
+            Conv2d(in_channels, 64, 11, stride=4, padding=2, rng=rng),      # 64 × 55 × 55
+            ReLU(),
+            MaxPool2d(3, stride=2),                                         # 64 × 27 × 27
+            Conv2d(64, 192, 5, padding=2, rng=rng),                         # 192 × 27 × 27
+            ReLU(),
+            MaxPool2d(3, stride=2),                                         # 192 × 13 × 13
+            Conv2d(192, 384, 3, padding=1, rng=rng),
+            ReLU(),
+            Conv2d(384, 256, 3, padding=1, rng=rng),
+            ReLU(),
+            Conv2d(256, 256, 3, padding=1, rng=rng),                        # 256 × 13 × 13
+            ReLU(),
+            MaxPool2d(3, stride=2),                                         # 256 × 6 × 6
+        ),
+        avgpool=AdaptiveAvgPool2d(6),           # changes nothing at 224×224
+        flatten=Flatten(),
+        classifier=Sequential(
+            Dropout(0.5, rng=rng),
+            Linear(256 * 6 * 6, 4096, rng=rng),
+            ReLU(),
+            Dropout(0.5, rng=rng),
+            Linear(4096, 4096, rng=rng),
+            ReLU(),
+            Linear(4096, num_classes, rng=rng),
+        ),
+    )
 
 
 def alexnet_small(num_classes: int = 10, in_channels: int = 1,

@@ -1,0 +1,80 @@
+"""Depthwise — each channel has a filter of its own, and meets no other channel.
+
+There is no sum over channels, so there is no matrix product to gain from columns. For each
+of the KH·KW taps, one number a channel is multiplied with the pixels that this tap sees:
+
+    y[n,c,i,j]    = Σ_u Σ_v w[c,u,v] · x[n, c, i·s+u·d−p, j·s+v·d−p]
+    dx[n,c,r,q]  += w[c,u,v] · dy[n,c,i,j]       at the pixel r, q that tap u, v saw from i, j
+    dw[c,u,v]     = Σ_n Σ_i Σ_j dy[n,c,i,j] · x[n, c, i·s+u·d−p, j·s+v·d−p]
+
+Everything passes through memory KH·KW times, so it is done a tile of images and channels at
+a time, small enough to stay in the cache.
+
+Sifre, "Rigid-Motion Scattering for Image Classification", 2014; Howard et al., "MobileNets", 2017.
+"""
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import xp_of
+from scratchnet.convolution.geometry import Geometry, inside, output_size
+
+CPU_TILE = 256 << 10    # bytes of x at once: with y, dy and a product, within a core's own cache
+
+
+def forward(x: Any, w: Any, geometry: Geometry) -> Any:
+    """y[n,c,i,j] = Σ_u Σ_v w[c,u,v] · x[n, c, i·s+u·d−p, j·s+v·d−p]."""
+    xp = xp_of(x)
+    OH, OW = (output_size(x.shape[2 + a], w.shape[2 + a], geometry.stride[a],
+                          geometry.padding[a], geometry.dilation[a]) for a in (0, 1))
+    y = xp.zeros(x.shape[:2] + (OH, OW), dtype=xp.result_type(x, w))
+    for tile, channels in _tiles(x):
+        x_tile, y_tile, w_tile = x[tile], y[tile], w[channels]
+        for u, v, outputs, pixels in _taps(x.shape, y.shape, w.shape, geometry):
+            y_tile[outputs] += x_tile[pixels] * w_tile[:, :, u, v, None]
+    return y
+
+
+def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
+    """dx: every tap gives dy, times its weight, back to the pixel that it saw."""
+    xp = xp_of(dy)
+    dx = xp.zeros(x_shape, dtype=xp.result_type(dy, w))
+    for tile, channels in _tiles(dx):
+        dx_tile, dy_tile, w_tile = dx[tile], dy[tile], w[channels]
+        for u, v, outputs, pixels in _taps(x_shape, dy.shape, w.shape, geometry):
+            dx_tile[pixels] += dy_tile[outputs] * w_tile[:, :, u, v, None]
+    return dx
+
+
+def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
+    """dw[c,u,v]: dy times what tap u, v saw, summed over all places."""
+    xp = xp_of(x)
+    dw = xp.zeros(w_shape, dtype=xp.result_type(x, dy))
+    for tile, channels in _tiles(x):
+        x_tile, dy_tile, dw_tile = x[tile], dy[tile], dw[channels]
+        for u, v, outputs, pixels in _taps(x.shape, dy.shape, w_shape, geometry):
+            dw_tile[:, 0, u, v] += (dy_tile[outputs] * x_tile[pixels]).sum(axis=(0, 2, 3))
+    return dw
+
+
+def _tiles(x: Any) -> Iterator[tuple[tuple[slice, slice], slice]]:
+    """Cut x's images and channels: yield ((images, channels), channels)."""
+    N, C, H, W = x.shape
+    room = max(1, (CPU_TILE if xp_of(x) is np else x.nbytes) // (H * W * x.dtype.itemsize))
+    c = min(C, room)
+    n = max(1, room // C)
+    for i in range(0, N, n):
+        for k in range(0, C, c):
+            channels = slice(k, min(k + c, C))
+            yield (slice(i, min(i + n, N)), channels), channels
+
+
+def _taps(x_shape: tuple, y_shape: tuple, w_shape: tuple, geometry: Geometry) -> Iterator:
+    """Yield (u, v, index into y, index into x): each tap, and where it sees a real pixel."""
+    stride, padding, dilation, _ = geometry
+    for u in range(w_shape[2]):
+        out_i, in_i = inside(u, 0, y_shape[2], x_shape[2], stride[0], padding[0], dilation[0])
+        for v in range(w_shape[3]):
+            out_j, in_j = inside(v, 0, y_shape[3], x_shape[3], stride[1], padding[1], dilation[1])
+            yield u, v, (..., out_i, out_j), (..., in_i, in_j)

@@ -259,6 +259,25 @@ class Layer:
         return f"{type(self).__name__}({inside})"
 
 
+class in_layer:
+    """`with in_layer("conv1"):` a ValueError from inside begins with the place: "in conv1: …".
+
+    The containers run their layers in it; nested ones join their names: "in layer1.0.conv1: …".
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, ValueError):
+            error.path = (self.name, *getattr(error, "path", ()))
+            error.what = getattr(error, "what", str(error))
+            error.args = (f"in {'.'.join(error.path)}: {error.what}",)
+
+
 def expect(layer: Layer, x: Any, *dims: int | str, weight: Any = None) -> None:
     """Begin a forward: forget an earlier one, and raise a ValueError that helps unless x is a
     floating-point array of shape `dims`.

@@ -93,6 +93,26 @@ def avg_pool2d_backward(dy, x, kernel, stride, padding=(0, 0), count_include_pad
     return dx
 
 
+def zero_pad2d(x, left, right, top, bottom):
+    """y[n,c,i,j] = x[n, c, i−top, j−left] where there is such a pixel, 0 elsewhere."""
+    N, C, H, W = x.shape
+    y = np.zeros((N, C, top + H + bottom, left + W + right), x.dtype)
+    for n, c, i, j in np.ndindex(y.shape):
+        if 0 <= i - top < H and 0 <= j - left < W:
+            y[n, c, i, j] = x[n, c, i - top, j - left]
+    return y
+
+
+def subsampling(x, w, b):
+    """y[n,c,i,j] = w[c] · (the four pixels of window i, j added up) + b[c]."""
+    N, C, H, W = x.shape
+    y = np.empty((N, C, H // 2, W // 2), x.dtype)
+    for n, c, i, j in np.ndindex(y.shape):
+        s = sum(x[n, c, 2 * i + u, 2 * j + v] for u in (0, 1) for v in (0, 1))
+        y[n, c, i, j] = w[c] * s + b[c]
+    return y
+
+
 def adaptive_avg_pool2d(x, output_size):
     """y[n,c,i,j] = mean of rows ⌊i·H/OH⌋ … ⌈(i+1)·H/OH⌉−1, columns likewise."""
     N, C, H, W = x.shape

@@ -2,7 +2,7 @@
 
 Sizes are small, and distinct wherever the layer allows it, so that swapped axes show. The
 geometries cover kernels above, at and below the stride, overlap, padding 0, 1 and more,
-pixels that no window sees, dilation, groups and N = 1.
+padding below 0, pixels that no window sees, dilation, groups and N = 1.
 """
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -26,12 +26,24 @@ from scratchnet.layers import (
     LocalResponseNorm,
     MaxPool2d,
     ReLU,
+    ReLU6,
     Residual,
     Scale,
     Sequential,
     Sigmoid,
+    SiLU,
     SoftmaxCrossEntropy,
+    StochasticDepth,
     Tanh,
+    ZeroPad2d,
+)
+from scratchnet.models.cifar_resnet import PadShortcut
+from scratchnet.models.lenet import (
+    CodeDistance,
+    PartialConv2d,
+    ScaledTanh,
+    Subsampling,
+    codes,
 )
 
 LABELS = "labels"       # in the place of a shape: N integers below the logits' columns
@@ -41,6 +53,7 @@ class Case(NamedTuple):
     id: str
     make: Callable[[], Layer]
     shapes: tuple
+    size: float = 1         # of the inputs: their standard deviation
 
     def __str__(self) -> str:
         return self.id
@@ -55,13 +68,15 @@ class Case(NamedTuple):
             if isinstance(inner, BatchNorm2d):
                 inner.running_mean = rng.standard_normal(inner.num_features, np.float32)
                 inner.running_var = 0.5 + rng.random(inner.num_features, np.float32)
+            elif isinstance(inner, CodeDistance):
+                inner.codes = rng.standard_normal(inner.codes.shape, np.float32)
         return layer.astype(dtype)
 
     def inputs(self, dtype: Any = np.float64, seed: int = 1) -> list:
         """Random inputs; the float64 ones are exactly the float32 ones."""
         rng = np.random.default_rng(seed)
         return [rng.integers(0, self.shapes[0][1], self.shapes[0][0]) if shape == LABELS
-                else rng.standard_normal(shape, np.float32).astype(dtype)
+                else (self.size * rng.standard_normal(shape, np.float32)).astype(dtype)
                 for shape in self.shapes]
 
     @property
@@ -70,8 +85,8 @@ class Case(NamedTuple):
         return LABELS not in self.shapes
 
 
-def case(id: str, make: Callable[[], Layer], *shapes: tuple | str) -> Case:
-    return Case(id, make, shapes)
+def case(id: str, make: Callable[[], Layer], *shapes: tuple | str, size: float = 1) -> Case:
+    return Case(id, make, shapes, size)
 
 
 CONV = [
@@ -87,6 +102,16 @@ CONV = [
     case("conv groups 2", lambda: Conv2d(4, 6, (3, 2), groups=2, padding=1), (2, 4, 3, 5)),
     case("conv depthwise", lambda: Conv2d(3, 3, (2, 3), groups=3), (2, 3, 4, 5)),
     case("conv depthwise x2", lambda: Conv2d(3, 6, 3, 2, 1, groups=3, bias=False), (2, 3, 4, 5)),
+    case("conv depthwise 3 stride 2", lambda: Conv2d(3, 3, 3, 2, 1, groups=3), (2, 3, 4, 6)),
+    case("conv depthwise 5, last column unseen",
+         lambda: Conv2d(2, 2, 5, (1, 2), (2, 1), groups=2, bias=False), (3, 2, 6, 8)),
+    case("conv depthwise everything", lambda: Conv2d(4, 4, (2, 3), (3, 2), (2, 1), (2, 3), 4),
+         (2, 4, 7, 9)),
+    case("conv depthwise N = 1", lambda: Conv2d(5, 5, 3, padding=1, groups=5), (1, 5, 3, 4)),
+    case("conv depthwise, image below kernel", lambda: Conv2d(2, 2, 5, padding=2, groups=2),
+         (3, 2, 1, 4)),
+    case("conv depthwise, taps on padding alone",
+         lambda: Conv2d(3, 3, (5, 1), (2, 3), (4, 2), groups=3), (2, 3, 1, 2)),
     case("conv everything", lambda: Conv2d(4, 2, (2, 3), (3, 2), (2, 1), (2, 1), 2), (3, 4, 7, 6)),
     case("conv no bias", lambda: Conv2d(2, 3, 2, bias=False), (1, 2, 3, 4)),
     case("conv whole image", lambda: Conv2d(3, 2, (4, 5)), (2, 3, 4, 5)),
@@ -145,15 +170,30 @@ PLAIN = [
     case("linear", lambda: Linear(4, 3), (5, 4)),
     case("linear no bias", lambda: Linear(3, 2, bias=False), (4, 3)),
     case("linear N = 1", lambda: Linear(2, 5), (1, 2)),
-    *[case(f"{make.__name__.lower()} {len(shape)}-d", make, shape)
-      for make in (ReLU, Sigmoid, Tanh) for shape in ((7,), (2, 3), (2, 3, 4, 5))],
+    *[case(f"{make.__name__.lower()} {len(shape)}-d", make, shape, size=size)
+      for make, size in ((ReLU, 1), (ReLU6, 6), (Sigmoid, 1), (SiLU, 1), (Tanh, 1))
+      for shape in ((7,), (2, 3), (2, 3, 4, 5))],
     case("dropout", lambda: Dropout(0.5, rng=5), (2, 3, 4, 5)),
     case("dropout 0.3", lambda: Dropout(0.3, rng=6), (4, 7)),
     case("dropout 0", lambda: Dropout(0), (3, 4)),
+    case("stochastic depth", lambda: StochasticDepth(0.5, rng=5), (5, 3, 2, 4)),
+    case("stochastic depth 0.2", lambda: StochasticDepth(0.2, rng=1), (7, 3)),
+    case("stochastic depth 0", lambda: StochasticDepth(0), (2, 3, 4, 5)),
     case("flatten", lambda: Flatten(), (2, 3, 4, 5)),
     case("flatten 2-d", lambda: Flatten(), (3, 4)),
     case("softmax", lambda: SoftmaxCrossEntropy(), (4, 5), LABELS),
     case("softmax N = 1", lambda: SoftmaxCrossEntropy(), (1, 3), LABELS),
+]
+
+PAD = [
+    case("pad 0", lambda: ZeroPad2d(0), (2, 3, 4, 5)),
+    case("pad 2", lambda: ZeroPad2d(2), (2, 3, 4, 5)),
+    case("pad four sides", lambda: ZeroPad2d((1, 2, 3, 4)), (1, 2, 3, 5)),
+    case("pad left and above", lambda: ZeroPad2d((1, 0, 1, 0)), (2, 3, 4, 5)),
+    case("pad cuts left and above", lambda: ZeroPad2d((-1, 0, -1, 0)), (2, 3, 4, 5)),
+    case("pad cuts four sides", lambda: ZeroPad2d((-1, -2, -2, -1)), (2, 3, 5, 7)),
+    case("pad shifts", lambda: ZeroPad2d((-1, 1, 2, -2)), (2, 3, 4, 5)),
+    case("pad cuts all but one pixel", lambda: ZeroPad2d((3, -4, -3, 2)), (3, 2, 4, 5)),
 ]
 
 WIRING = [
@@ -179,9 +219,31 @@ WIRING = [
     case("graph in graph", lambda: Graph(
         ("f", Graph(("y", Sigmoid(), "x"), ("twice", Add(), "y", "y")), "x"),
         ("g", Residual(Tanh()), "x"), ("sum", Add(), "f", "g", "x")), (3, 4)),
+    case("graph of two inputs", lambda: Graph(
+        ("a", Conv2d(2, 3, 1), "h"), ("b", Conv2d(4, 3, 3, 2, 1), "p"), ("sum", Add(), "a", "b"),
+        ("act", Tanh(), "sum"), ("all", Concatenate(), "h", "act", "sum"), inputs=("h", "p")),
+        (2, 2, 3, 4), (2, 4, 5, 7)),
+    case("graph of two inputs in a graph", lambda: Graph(
+        ("f", Graph(("sq", Sigmoid(), "p"), ("sum", Add(), "h", "sq", "p"), inputs=("p", "h")),
+         "x", "x"), ("g", Tanh(), "f"), ("sum", Add(), "f", "g", "x")), (3, 4)),
 ]
 
-CASES = CONV + POOL + NORM + PLAIN + WIRING
+MODEL_LAYERS = [
+    *[case(f"scaled tanh {len(shape)}-d", ScaledTanh, shape) for shape in ((7,), (2, 3, 4, 5))],
+    case("subsampling", lambda: Subsampling(3), (2, 3, 4, 6)),
+    case("subsampling, last row unseen", lambda: Subsampling(2), (3, 2, 5, 4)),
+    case("subsampling, last column unseen", lambda: Subsampling(4), (1, 4, 2, 3)),
+    case("partial conv", lambda: PartialConv2d(3, ((0, 1), (2,), (1, 0, 2), (2, 0)), 2),
+         (2, 3, 4, 5)),
+    case("partial conv, a map unseen", lambda: PartialConv2d(3, ((2,), (0,)), 3), (1, 3, 3, 4)),
+    case("code distance", lambda: CodeDistance(codes(3, rng=0)), (2, 84)),
+    case("code distance 4→2", lambda: CodeDistance(np.ones((2, 4), np.float32)), (3, 4)),
+    case("pad shortcut", lambda: PadShortcut(2, 4), (3, 2, 4, 6)),
+    case("pad shortcut, odd", lambda: PadShortcut(2, 5), (2, 2, 3, 7)),
+    case("pad shortcut, no new channels", lambda: PadShortcut(3, 3), (1, 3, 1, 4)),
+]
+
+CASES = CONV + POOL + NORM + PAD + PLAIN + WIRING + MODEL_LAYERS
 
 
 def cases_of(kind: type) -> list[Case]:

@@ -1,6 +1,6 @@
 """Planted bugs — wrong layers that a gradient check must not pass, as data.
 
-Each entry of BUGS names the kind of mistake (1–48: the numbered list in KINDS; a word: a clause
+Each entry of BUGS names the kind of mistake (1–49: the numbered list in KINDS; a word: a clause
 of the contract in scratchnet/layer.py), what is wrong, and how to build the broken layer and
 its inputs. Most break one step of a right layer. Each is wrong for the inputs listed with it,
 which are covering on purpose: sizes differ, H ≠ W, windows overlap, padding ≥ 1, stride > 1.
@@ -32,11 +32,25 @@ from scratchnet.layers.flatten import Flatten
 from scratchnet.layers.graph import Graph
 from scratchnet.layers.linear import Linear
 from scratchnet.layers.lrn import LocalResponseNorm, _window_sum
+from scratchnet.layers.pad import ZeroPad2d
 from scratchnet.layers.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from scratchnet.layers.relu import ReLU
-from scratchnet.layers.sigmoid import Sigmoid
+from scratchnet.layers.relu6 import ReLU6
+from scratchnet.layers.sigmoid import Sigmoid, sigmoid
+from scratchnet.layers.silu import SiLU
 from scratchnet.layers.softmax import SoftmaxCrossEntropy
+from scratchnet.layers.stochastic_depth import StochasticDepth
 from scratchnet.layers.tanh import Tanh
+from scratchnet.models.cifar_resnet import PadShortcut
+from scratchnet.models.densenet import DenseLayer
+from scratchnet.models.efficientnet import MBConv
+from scratchnet.models.googlenet import GoogLeNet
+from scratchnet.models.inception_resnet import InceptionResidual
+from scratchnet.models.lenet import CodeDistance, PartialConv2d, ScaledTanh, Subsampling
+from scratchnet.models.mobilenet_v2 import InvertedResidual
+from scratchnet.models.preact_resnet import PreActBlock
+from scratchnet.models.resnet import BasicBlock
+from scratchnet.models.senet import SqueezeExcitation
 
 KINDS = {
     1: "divided by the batch size, or not", 2: "loss not averaged, or over too much",
@@ -56,6 +70,7 @@ KINDS = {
     40: "reshape in the wrong order", 41: "dy overwritten", 42: "input overwritten",
     43: "stale memory", 44: "float32 leak", 45: "dy ignored", 46: "wrong shape or order",
     47: "running statistics", 48: "dx from the updated W",
+    49: "a factor or a term of the slope missing",
 }
 
 
@@ -357,6 +372,52 @@ for id, kind, says, steps, at in [
     bug(f"conv-{id}", kind, says, patch(Conv, **steps), at)
 
 
+def only_one_image_written(s, x, dy, w):
+    """`dw =` where the tiles of images must be added up."""
+    return Conv.dw(s, x[-1:], dy[-1:], w)
+
+
+def depthwise_assigns(s, x, dy, w):
+    dx = np.zeros_like(x)
+    for u, v, outputs, pixels in taps(s, x, dy):
+        dx[pixels] = dy[outputs] * w[:, :, u, v, None]
+    return dx
+
+
+def depthwise_dw_stride(s, x, dy, w):
+    return convolution.backward_w(x, dy, w.shape, s.geometry._replace(stride=(1, 1)))
+
+
+APIECE = At(4, 4, (3, 2), stride=(2, 1), padding=(1, 2), groups=4, rng=0, x=randn(3, 4, 7, 6))
+APIECE_SQUARE = At(3, 3, 3, padding=1, groups=3, rng=0, x=randn(2, 3, 5, 6))
+for id, kind, says, steps, at in [
+    ("dw-axes", 5, "dw summed over the channels, too", {"dw": lambda s, x, dy, w:
+        np.zeros_like(w) + Conv.dw(s, x, dy, w).sum(axis=0)}, APIECE),
+    ("dw-mean", 6, "dw averaged over samples", {"dw": lambda s, x, dy, w:
+        Conv.dw(s, x, dy, w) / len(x)}, APIECE),
+    ("dw-last-image", 7, "`dw =` in the loop over images: the last remains",
+     {"dw": only_one_image_written}, APIECE),
+    ("dx-flipped", 9, "kernel flipped in dx", {"dx": other_w(lambda w: w[:, :, ::-1, ::-1])},
+     APIECE),
+    ("dw-flipped", 9, "dw rotated by 180°", {"dw": lambda s, x, dy, w:
+        Conv.dw(s, x, dy, w)[:, :, ::-1, ::-1]}, APIECE),
+    ("dx-uv", 10, "u and v swapped in dx", {"dx": other_w(lambda w: w.swapaxes(2, 3))},
+     APIECE_SQUARE),
+    ("assigns", 11, "`dx[pixels] =`: the last tap remains", {"dx": depthwise_assigns}, APIECE),
+    ("dx-stride", 14, "stride ignored in dx", {"dx": other_geometry(stride=(1, 1))}, APIECE),
+    ("dw-stride", 14, "stride ignored in dw", {"dw": depthwise_dw_stride}, APIECE),
+    ("dx-next-channel", 17, "dx of a channel from its neighbour's filter", {"dx": other_w(
+        lambda w: np.roll(w, 1, axis=0))}, APIECE),
+    ("dw-next-channel", 17, "dw of a channel from its neighbour's pixels", {"dw":
+        lambda s, x, dy, w: Conv.dw(s, np.roll(x, 1, axis=1), dy, w)}, APIECE_SQUARE),
+    ("dx-all-channels", 17, "every channel gets what all of them get", {"dx": lambda s, x, dy, w:
+        np.zeros_like(x) + Conv.dx(s, x, dy, w).sum(axis=1, keepdims=True)}, APIECE),
+    ("dw-unpadded", 19, "dw from the input without its padding", {"dw": lambda s, x, dy, w:
+        convolution.backward_w(x, dy, w.shape, s.geometry._replace(padding=(0, 0)))}, APIECE),
+]:
+    bug(f"depthwise-{id}", kind, says, patch(Conv, **steps), at)
+
+
 # ── Linear ───────────────────────────────────────────────────────────────────────────
 
 class Dense(Linear):
@@ -558,6 +619,36 @@ for id, kind, says, cls, methods in [
     bug(id, kind, says, patch(patch(cls), **methods), MAPS)
 
 
+WIDE = At(x=6 * randn(2, 3, 4, 5))              # below 0, between, and above 6
+for id, kind, says, cls, methods, at in [
+    ("relu6-no-ceiling", 28, "gradient passes above 6", ReLU6, any_dims(
+        False, lambda dy, x: dy * (x > 0)), WIDE),
+    ("relu6-no-floor", 28, "gradient passes below 0", ReLU6, any_dims(
+        False, lambda dy, x: dy * (x < 6)), WIDE),
+    ("relu6-ceiling-of-y", 29, "asks y ≤ 6, which is always true", ReLU6, any_dims(
+        True, lambda dy, y: dy * ((y > 0) & (y <= 6))), WIDE),
+    ("relu6-inverted", 3, "mask inverted", ReLU6, {"backward": masked(
+        lambda dy, between: dy * ~between)}, WIDE),
+    ("relu6-clips-dy", 30, "dy put through the ceiling", ReLU6, {"backward": masked(
+        lambda dy, between: np.minimum(dy, 6) * between)}, WIDE),
+    ("relu6-sixth", 49, "divided by 6", ReLU6, {"backward": masked(
+        lambda dy, between: dy * between / 6)}, WIDE),
+    ("silu-second-half", 49, "σ·(1 − σ), the sigmoid's slope alone", SiLU, any_dims(
+        False, lambda dy, x: dy * sigmoid(x) * (1 - sigmoid(x))), MAPS),
+    ("silu-first-half", 49, "σ alone: x taken as a constant factor", SiLU, any_dims(
+        False, lambda dy, x: dy * sigmoid(x)), MAPS),
+    ("silu-no-x", 49, "σ + σ·(1 − σ): x missing in the second half", SiLU, any_dims(
+        False, lambda dy, x: dy * sigmoid(x) * (2 - sigmoid(x))), MAPS),
+    ("silu-second-x", 49, "x·σ·(1 − σ) alone", SiLU, any_dims(
+        False, lambda dy, x: dy * x * sigmoid(x) * (1 - sigmoid(x))), MAPS),
+    ("silu-no-one-minus", 49, "σ·(1 + x·σ)", SiLU, any_dims(
+        False, lambda dy, x: dy * sigmoid(x) * (1 + x * sigmoid(x))), MAPS),
+    ("silu-at-y", 29, "the slope at y", SiLU, any_dims(
+        True, lambda dy, y: dy * sigmoid(y) * (1 + y * (1 - sigmoid(y)))), MAPS),
+]:
+    bug(id, kind, says, patch(patch(cls), **methods), at)
+
+
 # ── LocalResponseNorm ────────────────────────────────────────────────────────────────
 
 def lrn(own=1.0, cross=1.0, turned=True, power=0.0):
@@ -631,6 +722,135 @@ for id, kind, says, cls, at in [
         lambda s, dy, m: dy.copy()), DROP),
 ]:
     bug(f"dropout-{id}", kind, says, cls, at)
+
+
+# ── StochasticDepth ──────────────────────────────────────────────────────────────────
+
+def depth(change):
+    return patch(StochasticDepth, backward=lambda s, dy: change(s, dy, *s.recall(dy)))
+
+
+def depth_unseeded(s, x):
+    fresh = StochasticDepth(s.p, rng=None)
+    y = fresh.forward(x)
+    if hasattr(fresh, "_memory"):
+        s.remember(*fresh.recall(), y=y)
+    return y
+
+
+DEPTH = At(0.4, rng=1, x=randn(5, 3, 2, 4))
+DEPTH_SQUARE = At(0.4, rng=1, x=randn(4, 4, 2, 3))      # as many channels as images
+DEPTH_EVAL = At(0.4, rng=1, x=randn(5, 3, 2, 4), training=False)
+for id, kind, says, cls, at in [
+    ("not-scaled", 26, "1/(1−p) forgotten", depth(lambda s, dy, m: dy * (m != 0)), DEPTH),
+    ("scaled-twice", 26, "1/(1−p)²", depth(lambda s, dy, m: dy * m / (1 - s.p)), DEPTH),
+    ("new-mask", 27, "backward draws anew", depth(lambda s, dy, m: dy * (
+        s.rng.random((len(dy), 1, 1, 1)) >= s.p) / (1 - s.p)), DEPTH),
+    ("per-element", 27, "backward draws for each number", depth(lambda s, dy, m: dy * (
+        s.rng.random(dy.shape) >= s.p) / (1 - s.p)), DEPTH),
+    ("unseeded", 27, "forward makes a new generator each time",
+     patch(StochasticDepth, forward=depth_unseeded), DEPTH),
+    ("no-mask", 28, "mask forgotten", depth(lambda s, dy, m: dy / (1 - s.p)), DEPTH),
+    ("inverted", 28, "gradient to the branches left out", depth(
+        lambda s, dy, m: dy * (m == 0) / (1 - s.p)), DEPTH),
+    ("train-passes", 28, "training forward, evaluation backward", depth(
+        lambda s, dy, m: dy.copy()), DEPTH),
+    ("eval-scaled", 28, "evaluation forward, training backward", depth(
+        lambda s, dy, m: dy / (1 - s.p)), DEPTH_EVAL),
+    ("first-image", 7, "the first image's mask for all", depth(
+        lambda s, dy, m: dy * m[:1]), DEPTH),
+    ("channels", 5, "the mask laid along the channels", depth(
+        lambda s, dy, m: dy * m.reshape(1, -1, 1, 1)), DEPTH_SQUARE),
+]:
+    bug(f"depth-{id}", kind, says, cls, at)
+
+
+# ── ZeroPad2d, PadShortcut ───────────────────────────────────────────────────────────
+
+def pad_by(sides):
+    """ZeroPad2d that takes dy's frame off as if its padding were sides(l, r, t, b)."""
+    def backward(s, dy):
+        s.recall(dy)
+        return ZeroPad2d([-side for side in sides(*s.padding)]).forward(dy)
+    return patch(ZeroPad2d, backward=backward)
+
+
+def pad_sliced(s, dy):
+    """dy[t:-b, l:-r], which is empty where a side is 0."""
+    s.recall(dy)
+    left, right, top, bottom = s.padding
+    return dy[:, :, top:-bottom, left:-right]
+
+
+def pad_frame_kept(s, dy):
+    """The frame's gradient given to the border, as if the border had been repeated."""
+    dx = ZeroPad2d.backward(s, dy)
+    top = s.padding[2]
+    dx[:, :, 0] += dy[:, :, :top, s.padding[0]:s.padding[0] + dx.shape[3]].sum(axis=2)
+    return dx
+
+
+def pad_front(s, dy):
+    """dy laid at the front of dx, whatever was cut off there."""
+    x_shape, = s.recall(dy)
+    dx = np.zeros(x_shape, dy.dtype)
+    h, w = (min(a, b) for a, b in zip(x_shape[2:], dy.shape[2:], strict=True))
+    dx[:, :, :h, :w] = dy[:, :, :h, :w]
+    return dx
+
+
+def pad_smeared(s, dy):
+    dx = ZeroPad2d.backward(s, dy)
+    dx[:, :, 0] = dx[:, :, 1]                   # row 0 was cut off
+    return dx
+
+
+PADDED = At((1, 2, 3, 0), x=randn(2, 3, 4, 5))
+CUT = At((-1, 1, -1, 0), x=randn(2, 3, 4, 5))
+for id, kind, says, cls, at in [
+    ("right", 12, "cropped one pixel too far right", pad_by(
+        lambda l, r, t, b: (l + 1, r - 1, t, b)), PADDED),
+    ("down", 12, "cropped one pixel too high", pad_by(
+        lambda l, r, t, b: (l, r, t - 1, b + 1)), PADDED),
+    ("mirrored", 12, "left and right swapped", pad_by(lambda l, r, t, b: (r, l, t, b)), PADDED),
+    ("order", 12, "(top, bottom, left, right) in backward", pad_by(
+        lambda l, r, t, b: (t, b, l, r)), PADDED),
+    ("not-cropped", 12, "dx still has its frame", patch(
+        ZeroPad2d, backward=lambda s, dy: (s.recall(dy), dy)[1]), PADDED),
+    ("sliced", 12, "dy[:, :, t:-b] with b = 0 is empty", patch(
+        ZeroPad2d, backward=pad_sliced), PADDED),
+    ("frame", 15, "the frame's gradient goes to the border", patch(
+        ZeroPad2d, backward=pad_frame_kept), PADDED),
+    ("cut-front", 12, "what remains laid where the rest was cut off", patch(
+        ZeroPad2d, backward=pad_front), CUT),
+    ("cut-mirrored", 12, "cut on the other side", pad_by(lambda l, r, t, b: (r, l, t, b)), CUT),
+    ("cut-smeared", 15, "what was cut off gets its neighbour's gradient", patch(
+        ZeroPad2d, backward=pad_smeared), CUT),
+]:
+    bug(f"pad-{id}", kind, says, cls, at)
+
+
+def shortcut(change):
+    def backward(s, dy):
+        x_shape, = s.recall(dy)
+        dx = np.zeros(x_shape, dy.dtype)
+        change(dx, dy, s._old())
+        return dx
+    return patch(PadShortcut, backward=backward)
+
+
+SHORTCUT = At(2, 5, x=randn(2, 2, 4, 6))
+for id, kind, says, cls in [
+    ("front", 38, "old channels looked for at the front", shortcut(
+        lambda dx, dy, old: dx[:, :, ::2, ::2].__iadd__(dy[:, :2]))),
+    ("odd", 14, "gradient to the pixels passed over", shortcut(
+        lambda dx, dy, old: dx[:, :, 1::2, 1::2].__iadd__(dy[:, old]))),
+    ("smeared", 15, "gradient to all four pixels", shortcut(
+        lambda dx, dy, old: dx.__iadd__(dy[:, old].repeat(2, axis=2).repeat(2, axis=3)))),
+    ("corner", 14, "stride ignored: gradient to a corner", shortcut(
+        lambda dx, dy, old: dx[:, :, :2, :3].__iadd__(dy[:, old]))),
+]:
+    bug(f"padshortcut-{id}", kind, says, cls, SHORTCUT)
 
 
 # ── pooling ──────────────────────────────────────────────────────────────────────────
@@ -1179,6 +1399,339 @@ for id, kind, says, cls in [
     bug(id, kind, says, cls, PAIR)
 
 
+def graph_of_two(change):
+    """A graph of h and p, whose two gradients are changed; h is used twice."""
+    rows = (("a", Conv2d(3, 3, 3, padding=1, rng=0), "h"), ("b", Tanh(), "p"),
+            ("sum", Add(), "a", "b", "h"))
+    return lambda: patch(Graph, backward=change)(*rows, inputs=("h", "p"))
+
+
+def graph_keeps_one(s, dy):
+    """`d[i] = dx`: of h's two gradients one remains."""
+    da, db, _ = s.sum.backward(dy)
+    return s.a.backward(da), s.b.backward(db)
+
+
+for id, kind, says, backward in [
+    ("two-swapped", 46, "the gradients of two inputs swapped", lambda s, dy:
+        Graph.backward(s, dy)[::-1]),
+    ("two-first", 46, "only the first input's gradient returned", lambda s, dy:
+        Graph.backward(s, dy)[0]),
+    ("two-overwrites", 37, "an input used twice keeps one gradient", graph_keeps_one),
+    ("two-summed", 37, "every input gets what all of them get", lambda s, dy:
+        (sum(Graph.backward(s, dy)),) * 2),
+]:
+    bug(f"graph-{id}", kind, says, graph_of_two(backward), PAIR)
+
+
+# ── blocks of the models ─────────────────────────────────────────────────────────────
+
+def block_relu_on_body(s, dy):
+    return Sequential.backward(s, s.relu.backward(dy)) + s.downsample.backward(dy)
+
+
+def block_past_downsample(s, dy):
+    dsum = s.relu.backward(dy)
+    s.downsample.backward(dsum)
+    return Sequential.backward(s, dsum) + dsum
+
+
+def basic(**methods):
+    return lambda: patch(BasicBlock, **methods)(3, 3, rng=np.random.default_rng(0),
+                                                downsample=Conv2d(3, 3, 1, rng=1))
+
+
+def preact(shared, backward):
+    return lambda: patch(PreActBlock, backward=backward)(
+        Sequential(BatchNorm2d(3), ReLU()), Conv2d(3, 3, 3, padding=1, rng=0),
+        Conv2d(3, 3, 1, rng=1), shared)
+
+
+def preact_apart(s, dy):
+    """What is right where the shortcut takes x."""
+    return s.preact.backward(s.body.backward(dy)) + s.shortcut.backward(dy)
+
+
+def preact_shared(s, dy):
+    """What is right where the shortcut takes the normalised x."""
+    return s.preact.backward(s.body.backward(dy) + s.shortcut.backward(dy))
+
+
+def excitation(**methods):
+    return lambda: patch(SqueezeExcitation, **methods)(3, 3, np.random.default_rng(5))
+
+
+def dense(change):
+    """A dense layer of 3 channels and 2 new ones; f(dy) runs its chain backwards."""
+    def backward(s, dy):
+        C, = s.recall(dy)
+        return change(dy, C, lambda dnew: Sequential.backward(s, dnew))
+    return lambda: patch(DenseLayer, backward=backward)(3, 2, np.random.default_rng(0))
+
+
+def inverted(backward):
+    return lambda: patch(InvertedResidual, backward=backward)(3, 3, 1, 2, np.random.default_rng(0))
+
+
+def mbconv(backward):
+    return lambda: patch(MBConv, backward=backward)(3, 3, 3, 1, 2, 0.5, np.random.default_rng(4))
+
+
+def inception_residual(change):
+    """change(s, dsum, f): f runs the branches backwards."""
+    def backward(s, dy):
+        return change(s, dy, lambda d: Concat.backward(s, s.conv2d.backward(d)))
+    return lambda: patch(InceptionResidual, backward=backward)(
+        Conv2d(5, 3, 1, rng=0), 0.3, a=Conv2d(3, 2, 1, rng=1), b=Sequential(
+            Conv2d(3, 3, 3, padding=1, rng=2), Tanh()))
+
+
+def passed_over(layer, dy):
+    """Run a layer backwards, and use nothing of it."""
+    layer.backward(dy)
+    return dy
+
+
+def mbconv_depth_twice(s, dy):
+    dbranch = s.stochastic_depth.backward(dy)
+    return dbranch + s.block.backward(dbranch)
+
+
+def inception_scales_all(s, dy, f):
+    dsum = s.scale * s.act.backward(dy)
+    return dsum + f(dsum)
+
+
+def inception_unscaled(s, dy, f):
+    dsum = s.act.backward(dy)
+    return dsum + f(dsum)
+
+
+for id, kind, says, make in [
+    ("block-no-relu", 28, "the ReLU after the sum forgotten", basic(
+        backward=lambda s, dy: Residual.backward(s, passed_over(s.relu, dy)))),
+    ("block-relu-on-body", 28, "the ReLU after the sum taken for the body's alone", basic(
+        backward=block_relu_on_body)),
+    ("block-no-shortcut", 37, "the shortcut forgotten", basic(
+        backward=lambda s, dy: Sequential.backward(s, s.relu.backward(dy)))),
+    ("block-past-downsample", 4, "the downsample passed over", basic(
+        backward=block_past_downsample)),
+    ("preact-shared-apart", 37, "a shared pre-activation taken for the body's alone", preact(
+        True, preact_apart)),
+    ("preact-apart-shared", 37, "the body's pre-activation taken for a shared one", preact(
+        False, preact_shared)),
+    ("preact-no-shortcut", 37, "the shortcut forgotten", preact(
+        False, lambda s, dy: s.preact.backward(s.body.backward(dy)))),
+    ("preact-skipped", 4, "the pre-activation passed over", preact(
+        False, lambda s, dy: s.body.backward(dy) + s.shortcut.backward(dy))),
+    ("se-no-gate", 37, "the product's second path forgotten", excitation(
+        backward=lambda s, dy: dy * s.recall(dy)[1])),
+    ("se-no-direct", 37, "the product's first path forgotten", excitation(
+        backward=scale_backward(direct=False))),
+    ("se-first-pixel", 5, "ds from one pixel, not their sum", excitation(
+        backward=scale_backward(through=lambda a: a[:, :, :1, :1]))),
+    ("dense-no-carry", 37, "the carried channels' gradient dropped", dense(
+        lambda dy, C, f: f(dy[:, C:]))),
+    ("dense-carry-only", 37, "the new channels' gradient dropped", dense(
+        lambda dy, C, f: (f(dy[:, C:]), dy[:, :C])[1])),
+    ("dense-swapped", 38, "new channels taken from the front", dense(
+        lambda dy, C, f: dy[:, -C:] + f(dy[:, :-C]))),
+    ("dense-in-dy", 41, "the carried channels summed in dy's own memory", dense(
+        lambda dy, C, f: np.add(dy[:, :C], f(dy[:, C:]), out=dy[:, :C]))),
+    ("inverted-no-shortcut", 37, "the shortcut forgotten", inverted(
+        lambda s, dy: s.conv.backward(dy))),
+    ("inverted-doubled", 37, "the shortcut counted twice", inverted(
+        lambda s, dy: 2 * dy + s.conv.backward(dy))),
+    ("mbconv-depth-skipped", 28, "stochastic depth passed over", mbconv(
+        lambda s, dy: dy + s.block.backward(passed_over(s.stochastic_depth, dy)))),
+    ("mbconv-depth-twice", 28, "stochastic depth on the shortcut, too", mbconv(
+        mbconv_depth_twice)),
+    ("inception-residual-unscaled", 49, "the scale forgotten", inception_residual(
+        inception_unscaled)),
+    ("inception-residual-scaled-all", 49, "the shortcut scaled, too", inception_residual(
+        inception_scales_all)),
+    ("inception-residual-no-relu", 28, "the ReLU after the sum forgotten", inception_residual(
+        lambda s, dy, f: passed_over(s.act, dy) + f(s.scale * dy))),
+]:
+    bug(id, kind, says, make, MAP3)
+
+
+def two_heads(backward):
+    """Three convolutions of one width; a classifier each on the first and on the second."""
+    return lambda: patch(GoogLeNet, backward=backward)(
+        Sequential(AdaptiveAvgPool2d(1), Flatten(), Linear(3, 4, rng=0)),
+        Sequential(AdaptiveAvgPool2d(1), Flatten(), Linear(3, 4, rng=1)), ("a", "b"),
+        a=Conv2d(3, 3, 3, padding=1, rng=2), b=Sequential(Conv2d(3, 3, 1, rng=3), Tanh()),
+        c=Conv2d(3, 3, 3, rng=4), flatten=Flatten(), fc=Linear(18, 4, rng=5))
+
+
+def heads_joined(join, late=False):
+    """The chain backwards; join(dx, dhead) is what goes on below a classifier."""
+    def backward(s, dlogits, daux1, daux2):
+        s.recall()
+        dx, heads = dlogits, {"a": (s.aux1, daux1), "b": (s.aux2, daux2)}
+        for name in reversed(s._names):
+            dx = s[name].backward(dx) if late else dx
+            if name in heads:
+                head, daux = heads[name]
+                dx = join(dx, head.backward(daux))
+            dx = dx if late else s[name].backward(dx)
+        return dx
+    return backward
+
+
+for id, kind, says, backward in [
+    ("no-heads", 4, "the auxiliary gradients never used", heads_joined(lambda dx, dhead: dx)),
+    ("heads-only", 37, "a classifier's gradient in place of the chain's", heads_joined(
+        lambda dx, dhead: dhead)),
+    ("late", 37, "a classifier's gradient added below its layer, not above", heads_joined(
+        lambda dx, dhead: dx + dhead, late=True)),
+    ("weighted", 49, "the loss's factor 0.3 in backward as well", lambda s, d, one, two:
+        GoogLeNet.backward(s, d, 0.3 * one, 0.3 * two)),
+    ("swapped", 38, "daux1 and daux2 swapped", lambda s, d, one, two:
+        GoogLeNet.backward(s, d, two, one)),
+    ("logits", 45, "dlogits to every classifier", lambda s, d, one, two:
+        GoogLeNet.backward(s, d, d, d)),
+]:
+    bug(f"googlenet-{id}", kind, says, two_heads(backward), MAP3)
+
+
+# ── LeNet's own layers ───────────────────────────────────────────────────────────────
+
+class Sub(Subsampling):
+    """Subsampling with its gradients as steps; s is the sum over each window."""
+
+    def backward(self, dy):
+        s, x_shape = self.recall(dy)
+        w = self.weight.value[:, None, None]
+        self.weight.grad += self.dw(dy, s, w)
+        self.bias.grad += self.db(dy)
+        dx = np.zeros(x_shape, dy.dtype)
+        h, width = 2 * dy.shape[2], 2 * dy.shape[3]
+        dx[..., :h, :width] = self.window(self.ds(dy, w).repeat(2, axis=2).repeat(2, axis=3))
+        return self.finish(dx)
+
+    def dw(self, dy, s, w):
+        return total(dy * s)
+
+    def db(self, dy):
+        return total(dy)
+
+    def ds(self, dy, w):
+        return w * dy
+
+    def window(self, dx):
+        return dx
+
+    def finish(self, dx):
+        return dx
+
+
+def first_pixel(s, dx):
+    dx[..., 1::2, :] = 0
+    dx[..., 1::2] = 0
+    return dx
+
+
+def smeared_row(s, dx):
+    dx[..., -1, :] = dx[..., -2, :]
+    return dx
+
+
+SUB = At(3, x=randn(2, 3, 5, 6))
+for id, kind, says, steps in [
+    ("no-coefficient", 49, "the coefficient forgotten in dx", {"ds": lambda s, dy, w: dy}),
+    ("mean", 49, "dx divided by 4, as if it were a mean", {"ds": lambda s, dy, w: w * dy / 4}),
+    ("dw-mean", 49, "dw from the mean of the window", {"dw": lambda s, dy, a, w:
+        total(dy * a) / 4}),
+    ("dw-y", 49, "dw = Σ dy·y", {"dw": lambda s, dy, a, w: total(
+        dy * (w * a + s.bias.value[:, None, None]))}),
+    ("dw-averaged", 6, "dw averaged", {"dw": lambda s, dy, a, w: mean(dy * a).ravel()}),
+    ("db-weighted", 49, "db multiplied by the coefficient", {"db": lambda s, dy:
+        s.weight.value * total(dy)}),
+    ("db-never", 4, "db never computed", {"db": lambda s, dy: 0}),
+    ("first-pixel", 13, "return inside the loop: one pixel a window", {"window": first_pixel}),
+    ("smeared", 15, "the last row, which no window sees, gets a gradient", {
+        "finish": smeared_row}),
+]:
+    bug(f"subsampling-{id}", kind, says, patch(Sub, **steps), SUB)
+
+
+class Partial(PartialConv2d):
+    """PartialConv2d with two steps: which dw are picked, and the filters that dx is made with."""
+
+    def backward(self, dy):
+        x, = self.recall(dy)
+        full = self._full()
+        self.weight.grad += self.pick(convolution.backward_w(
+            x, dy, full.shape, convolution.Geometry()))
+        self.bias.grad += total(dy)
+        return convolution.backward_x(dy, self.filters(full), x.shape, convolution.Geometry())
+
+    def pick(self, dw):
+        return dw[self._outputs, self._inputs]
+
+    def filters(self, full):
+        return full
+
+
+def unconnected_too(s, full):
+    """Pairs that are not connected take the filter of the pair before."""
+    full = full.copy()
+    for o, c in np.ndindex(full.shape[:2]):
+        full[o, c] = full[o, c] if full[o, c].any() else full[o, c - 1]
+    return full
+
+
+TABLE = At(3, ((0, 1), (1, 2), (2, 0)), 2, x=randn(2, 3, 4, 5))
+for id, kind, says, steps in [
+    ("transposed", 10, "(input, output) for (output, input) when dw is picked", {
+        "pick": lambda s, dw: dw[s._inputs, s._outputs]}),
+    ("order", 46, "the connected pairs picked in another order", {
+        "pick": lambda s, dw: dw[s._outputs, s._inputs][::-1]}),
+    ("first-maps", 17, "the first maps picked, whatever the table says", {
+        "pick": lambda s, dw: dw[:, :2].reshape(6, 2, 2)}),
+    ("unconnected", 17, "maps that are not connected get a gradient", {
+        "filters": unconnected_too}),
+    ("one-map", 17, "only the first map of each row gets its gradient", {
+        "filters": lambda s, full: full * (np.arange(3) == np.arange(3)[:, None])[
+            ..., None, None].astype(full.dtype)}),
+]:
+    bug(f"partial-{id}", kind, says, patch(Partial, **steps), TABLE)
+
+
+def distance(change):
+    return patch(CodeDistance, backward=lambda s, dy: change(dy, *s.recall(dy), s.codes))
+
+
+CODES = At(randn(3, 5, seed=3), x=randn(4, 5))
+for id, kind, says, change in [
+    ("half", 49, "the 2 of the square forgotten", lambda dy, x, codes:
+        dy @ codes - x * dy.sum(axis=1, keepdims=True)),
+    ("sign", 3, "the distance, not minus the distance", lambda dy, x, codes:
+        2 * (x * dy.sum(axis=1, keepdims=True) - dy @ codes)),
+    ("plus", 3, "x + code", lambda dy, x, codes:
+        -2 * (x * dy.sum(axis=1, keepdims=True) + dy @ codes)),
+    ("no-sum", 30, "x counted once, not for each class", lambda dy, x, codes:
+        -2 * (x - dy @ codes)),
+    ("no-x", 49, "the term with x forgotten", lambda dy, x, codes: 2 * (dy @ codes)),
+    ("no-code", 49, "the term with the codes forgotten", lambda dy, x, codes:
+        -2 * x * dy.sum(axis=1, keepdims=True)),
+    ("mean", 6, "averaged over the classes", lambda dy, x, codes:
+        -2 * (x * dy.mean(axis=1, keepdims=True) - dy @ codes / 3)),
+]:
+    bug(f"codes-{id}", kind, says, distance(change), CODES)
+
+A, S = ScaledTanh.A, ScaledTanh.S
+for id, kind, says, change in [
+    ("no-s", 49, "⅔ forgotten", lambda dy, t: dy * (A * (1 - t * t))),
+    ("no-a", 49, "1.7159 forgotten", lambda dy, t: dy * (S * (1 - t * t))),
+    ("at-y", 29, "1 − y², where y is scaled", lambda dy, t: dy * (A * S * (1 - (A * t) ** 2))),
+    ("linear", 29, "1 − t", lambda dy, t: dy * (A * S * (1 - t))),
+]:
+    bug(f"scaledtanh-{id}", kind, says, patch(ScaledTanh, backward=masked(change)), MAPS)
+
+
 # ── objects that are no scratchnet layers ────────────────────────────────────────────
 
 class WdW:
@@ -1496,6 +2049,17 @@ for id, says, cls, at in [
     ("steps-conv", "Conv2d in steps", Conv, COVER),
     ("steps-linear", "Linear in steps", Dense, FLAT),
     ("steps-bn", "BatchNorm2d in steps", Norm, NORM), ("steps-max", "maxima in steps", Max, POOL),
+    ("steps-depthwise", "a depthwise Conv2d in steps", Conv, APIECE),
+    ("steps-subsampling", "Subsampling in steps", Sub, SUB),
+    ("steps-partial", "PartialConv2d in steps", Partial, TABLE),
+    ("steps-dense", "a dense layer in steps", dense(lambda dy, C, f: dy[:, :C] + f(dy[:, C:])),
+     MAP3),
+    ("steps-googlenet", "GoogLeNet's chain and heads in steps", two_heads(heads_joined(
+        lambda dx, dhead: dx + dhead)), MAP3),
+    ("steps-inception-residual", "InceptionResidual in steps", inception_residual(
+        lambda s, dy, f: (lambda dsum: dsum + f(s.scale * dsum))(s.act.backward(dy))), MAP3),
+    ("relu6-at-least", "slope 1 at x = 0 and x = 6", patch(patch(ReLU6), **any_dims(
+        False, lambda dy, x: dy * ((x >= 0) & (x <= 6)))), WIDE),
     ("foreign-assigns", "dW assigned", WdW, ROWS),
     ("foreign-adds", "dW added, cleared by somebody else", patch(WdW, backward=accumulate), ROWS),
     ("foreign-adds-in-place", "the same by +=", patch(WdW, backward=accumulate_in_place), ROWS),

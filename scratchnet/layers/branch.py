@@ -23,7 +23,7 @@ from operator import add
 from typing import Any
 
 from scratchnet.backend import device_of, xp_of
-from scratchnet.layer import Layer, expect
+from scratchnet.layer import Layer, expect, in_layer
 
 
 class Identity(Layer):
@@ -88,8 +88,9 @@ class Sequential(_Named):
     """
 
     def forward(self, x: Any) -> Any:
-        for layer in self:
-            x = layer(x)
+        for name in self._names:
+            with in_layer(name):
+                x = self[name](x)
         return x
 
     def backward(self, dy: Any) -> Any:
@@ -113,7 +114,9 @@ class Residual(Sequential):
         refuse_twins(self)
 
     def forward(self, x: Any) -> Any:
-        f, shortcut = super().forward(x), self.downsample(x)
+        f = super().forward(x)
+        with in_layer("downsample"):
+            shortcut = self.downsample(x)
         if f.shape != shortcut.shape:
             raise ValueError(f"{self} adds its body and its shortcut, so both must have one "
                              f"shape; got {f.shape} and {shortcut.shape}: give it a "
@@ -132,7 +135,10 @@ class Concat(_Named):
     """
 
     def forward(self, x: Any) -> Any:
-        ys = [branch(x) for branch in self]
+        ys = []
+        for name in self._names:
+            with in_layer(name):
+                ys.append(self[name](x))
         y = concatenate(self, ys)
         self.remember([f.shape[1] for f in ys], y=y)
         return y

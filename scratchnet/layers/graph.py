@@ -15,7 +15,7 @@ turn comes, every use of its value has been passed already, so its bin is comple
 """
 from typing import Any
 
-from scratchnet.layer import Layer
+from scratchnet.layer import Layer, in_layer
 from scratchnet.layers.branch import refuse_twins
 
 
@@ -30,6 +30,8 @@ class Graph(Layer):
     def __init__(self, *rows: tuple, inputs: tuple[str, ...] = ("x",)):
         self._inputs, self._rows = tuple(inputs), []
         known, last_use = set(inputs), {}
+        if len(known) < len(self._inputs):
+            raise ValueError(f"Graph: each input needs a name of its own; got {self._inputs}")
         for row in rows:
             if not (isinstance(row, tuple | list) and len(row) > 2 and isinstance(row[1], Layer)
                     and all(isinstance(name, str) for name in row[:1] + row[2:])):
@@ -59,7 +61,8 @@ class Graph(Layer):
                              f"{', '.join(self._inputs)}; got {len(xs)}")
         value = dict(zip(self._inputs, xs, strict=True))
         for name, used in self._rows:
-            value[name] = getattr(self, name).forward(*(value[i] for i in used))
+            with in_layer(name):
+                value[name] = getattr(self, name).forward(*(value[i] for i in used))
             for i in self._done[name]:
                 del value[i]                                    # this was its last use
         return value[name]

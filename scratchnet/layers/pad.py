@@ -6,7 +6,8 @@ With l, r, t, b the numbers of columns and rows added left, right, top and botto
     backward    dx[n,c,i,j] = dy[n, c, i+t, j+l]            the frame is a constant: its
                                                             gradient goes nowhere
 
-A negative side cuts rows or columns off instead; what is cut off gets the gradient 0.
+A negative side cuts rows or columns off instead; what is cut off gets the gradient 0. At
+least one pixel must remain.
 
 Conv2d's own padding is the same on both sides. TensorFlow's "SAME" with stride 2 is not: an
 even image gets its odd row below and its odd column on the right. To shift a window by one
@@ -14,30 +15,33 @@ pixel, pad (1, 0, 1, 0), convolve or pool with symmetric padding, and cut (−1,
 
 Shapes:  x (N, C, H, W) → y (N, C, t + H + b, l + W + r)
 """
+from numbers import Integral
 from typing import Any
 
 from scratchnet.backend import xp_of
-from scratchnet.convolution import whole
 from scratchnet.layer import Layer, expect
 
 
 class ZeroPad2d(Layer):
     """(N, C, H, W) → (N, C, t+H+b, l+W+r), floating point; padding is (left, right, top, bottom),
-    or one number for all four, as in PyTorch; negative numbers cut off."""
+    or one number for all four, as in PyTorch; negative numbers cut off.
+
+    Raises ValueError for a padding that is neither, and for images it would cut off whole.
+    """
 
     def __init__(self, padding: int | tuple[int, int, int, int]):
         sides = tuple(padding) if isinstance(padding, tuple | list) else (padding,) * 4
-        if len(sides) != 4:
-            raise ValueError(f"ZeroPad2d: padding is (left, right, top, bottom) or one number; "
-                             f"got {padding!r}")
-        self.padding = tuple(whole(side, "ZeroPad2d: padding", least=-(1 << 30))
-                             for side in sides)
+        if len(sides) != 4 or not all(
+                isinstance(side, Integral) and not isinstance(side, bool) for side in sides):
+            raise ValueError(f"ZeroPad2d: padding is (left, right, top, bottom), four integers, "
+                             f"or one for all sides; got {padding!r}")
+        self.padding = tuple(map(int, sides))
 
     def forward(self, x: Any) -> Any:
         expect(self, x, "N", "C", "H", "W")
         (_, _, H, W), (left, right, top, bottom) = x.shape, self.padding
-        if H + top + bottom < 1 or W + left + right < 1:
-            raise ValueError(f"{self} cuts more off than there is: got images of {H}×{W}")
+        if H + min(0, top) + min(0, bottom) < 1 or W + min(0, left) + min(0, right) < 1:
+            raise ValueError(f"{self} leaves nothing of images of {H}×{W}: cut less off")
         y = xp_of(x).zeros(x.shape[:2] + (H + top + bottom, W + left + right), dtype=x.dtype)
         y[self._kept(y.shape, 1)] = x[self._kept(x.shape, -1)]
         self.remember(x.shape, y=y)

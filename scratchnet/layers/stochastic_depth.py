@@ -38,7 +38,9 @@ class StochasticDepth(Layer):
         self.rng = np.random.default_rng(rng)
 
     def forward(self, x: Any) -> Any:
-        expect(self, x, "…")
+        expect(self, x, "N", "…")
+        if x.ndim == 0:
+            raise ValueError(f"{self} leaves out images of a batch (N, …); got a single number")
         if not self.training or self.p == 0:
             self.remember(None, y=x)
             return x

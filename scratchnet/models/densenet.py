@@ -104,13 +104,13 @@ def densenet201(num_classes: int = 1000, in_channels: int = 3,
 def cifar_densenet_bc100(num_classes: int = 10, in_channels: int = 3,
                          rng: int | np.random.Generator | None = None) -> Sequential:
     """k = 12, three blocks of 16, (N, in_channels, 32, 32) → (N, num_classes)."""
-    return _cifar_densenet((16, 16, 16), 12, num_classes, in_channels, rng)
+    return _cifar_densenet((16, 16, 16), 12, num_classes, in_channels, rng, stride=1)
 
 
 def densenet_small(num_classes: int = 10, in_channels: int = 1,
                    rng: int | np.random.Generator | None = None) -> Sequential:
-    """k = 12, three blocks of 4, (N, in_channels, 32, 32) → (N, num_classes)."""
-    return _cifar_densenet((4, 4, 4), 12, num_classes, in_channels, rng)
+    """k = 12, three blocks of 4, at half the side, (N, in_channels, 32, 32) → (N, num_classes)."""
+    return _cifar_densenet((4, 4, 4), 12, num_classes, in_channels, rng, stride=2)
 
 
 def _densenet(depths: tuple[int, ...], num_classes: int, in_channels: int,
@@ -134,11 +134,11 @@ def _densenet(depths: tuple[int, ...], num_classes: int, in_channels: int,
 
 
 def _cifar_densenet(depths: tuple[int, ...], growth: int, num_classes: int, in_channels: int,
-                    rng: int | np.random.Generator | None) -> Sequential:
+                    rng: int | np.random.Generator | None, stride: int) -> Sequential:
     rng = np.random.default_rng(rng)
     blocks, C = _dense_blocks(depths, 2 * growth, growth, rng)
     return Sequential(
-        conv0=Conv2d(in_channels, 2 * growth, 3, padding=1, bias=False, rng=rng),
+        conv0=Conv2d(in_channels, 2 * growth, 3, stride, padding=1, bias=False, rng=rng),
         **blocks,
         norm=BatchNorm2d(C),
         relu=ReLU(),

@@ -48,7 +48,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.layer import Layer
+from scratchnet.layer import Layer, in_layer
 from scratchnet.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -89,9 +89,12 @@ class GoogLeNet(Sequential):
     def forward(self, x: Any) -> Any:
         heads = []
         for name in self._names:
-            x = self[name](x)
+            with in_layer(name):
+                x = self[name](x)
             if self.training and name in self._after:
-                heads.append((self.aux1, self.aux2)[self._after.index(name)](x))
+                head = ("aux1", "aux2")[self._after.index(name)]
+                with in_layer(head):
+                    heads.append(getattr(self, head)(x))
         self.remember(self.training)
         return (x, *heads) if self.training else x
 

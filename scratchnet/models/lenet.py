@@ -36,7 +36,8 @@ from typing import Any
 import numpy as np
 
 from scratchnet import convolution
-from scratchnet.backend import xp_of
+from scratchnet.backend import is_array, xp_of
+from scratchnet.convolution import whole
 from scratchnet.layer import Layer, Parameter, expect
 from scratchnet.layers import Conv2d, Flatten, Linear, Sequential
 
@@ -132,7 +133,7 @@ class Subsampling(Layer):
     kernel_size = stride = (2, 2)
 
     def __init__(self, channels: int):
-        self.channels = channels
+        self.channels = whole(channels, "Subsampling: channels")
         self.weight = Parameter(np.full(channels, 0.25, dtype=np.float32))
         self.bias = Parameter(np.zeros(channels, dtype=np.float32))
 
@@ -169,10 +170,17 @@ class PartialConv2d(Layer):
     Its weights are one K×K filter for each connection, (connections, K, K). To compute, they are
     laid out as an ordinary convolution's, (O, C, K, K), with 0 where nothing is connected;
     backward picks the connected ones out of dw again.
+    Raises ValueError for connections to maps that do not exist, or to the same map twice.
     """
 
     def __init__(self, in_channels: int, connections: tuple[tuple[int, ...], ...],
                  kernel_size: int):
+        whole(in_channels, "PartialConv2d: in_channels")
+        whole(kernel_size, "PartialConv2d: kernel_size")
+        for o, maps in enumerate(connections):
+            if not maps or len(set(maps)) < len(maps) or not set(maps) <= set(range(in_channels)):
+                raise ValueError(f"PartialConv2d: map {o} looks at one or more of the maps 0 to "
+                                 f"{in_channels - 1}, at each once; got {maps}")
         self.in_channels, self.out_channels = in_channels, len(connections)
         self.kernel_size, self.stride = (kernel_size, kernel_size), (1, 1)
         self._outputs = [o for o, maps in enumerate(connections) for _ in maps]
@@ -225,6 +233,10 @@ class CodeDistance(Layer):
     """
 
     def __init__(self, codes: np.ndarray):
+        if not (is_array(codes) and codes.ndim == 2 and codes.size and codes.dtype.kind == "f"):
+            got = f"{codes.shape} {codes.dtype}" if is_array(codes) else type(codes).__name__
+            raise ValueError(f"CodeDistance expects a floating-point array of shape (classes, F); "
+                             f"got {got}")
         self.codes = codes                                              # (classes, F)
 
     def forward(self, x: Any) -> Any:

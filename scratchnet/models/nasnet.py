@@ -95,24 +95,21 @@ def nasnet_a_mobile(num_classes: int = 1000, in_channels: int = 3,
 
 def nasnet_small(num_classes: int = 10, in_channels: int = 1,
                  rng: int | np.random.Generator | None = None) -> Graph:
-    """Normal, reduction, normal, reduction, normal for 32×32 images, (N, in_channels, 32, 32) →
+    """Reduction (the stem), normal, reduction, normal for 32×32 images, (N, in_channels, 32, 32) →
     (N, num_classes)."""
     rng = np.random.default_rng(rng)
-    F = 8
+    F = 12
     return Graph(
         ("conv0", Sequential(conv=Conv2d(in_channels, 16, 3, stride=2, padding=1, bias=False,
                                          rng=rng),
                              bn=BatchNorm2d(16, eps=1e-3)), "x"),                # 16 × 16 × 16
-        ("cell_0", cell(NORMAL, 16, 16, F, "same", rng), "conv0", "conv0"),      # 48 × 16 × 16
-        ("reduction_cell_0", cell(REDUCTION, 6 * F, 16, 2 * F, "same", rng),
-         "cell_0", "conv0"),                                                     # 64 × 8 × 8
+        ("cell_stem_0", cell(REDUCTION, 16, 16, F // 2, "raw", rng), "conv0", "conv0"),
+        ("cell_0", cell(NORMAL, 2 * F, 16, F, "larger", rng), "cell_stem_0", "conv0"),  # 72 × 8²
+        ("reduction_cell_0", cell(REDUCTION, 6 * F, 2 * F, 2 * F, "same", rng),
+         "cell_0", "cell_stem_0"),                                               # 96 × 4 × 4
         ("cell_1", cell(NORMAL, 8 * F, 6 * F, 2 * F, "larger", rng),
-         "reduction_cell_0", "cell_0"),                                          # 96 × 8 × 8
-        ("reduction_cell_1", cell(REDUCTION, 12 * F, 8 * F, 4 * F, "same", rng),
-         "cell_1", "reduction_cell_0"),                                          # 128 × 4 × 4
-        ("cell_2", cell(NORMAL, 16 * F, 12 * F, 4 * F, "larger", rng),
-         "reduction_cell_1", "cell_1"),                                          # 192 × 4 × 4
-        *_head(24 * F, num_classes, "cell_2", AdaptiveAvgPool2d(1), rng),
+         "reduction_cell_0", "cell_0"),                                          # 144 × 4 × 4
+        *_head(12 * F, num_classes, "cell_1", AdaptiveAvgPool2d(1), rng),
     )
 
 

@@ -64,19 +64,20 @@ def nin(num_classes: int = 1000, in_channels: int = 3,
 
 def nin_small(num_classes: int = 10, in_channels: int = 1,
               rng: int | np.random.Generator | None = None) -> Sequential:
-    """The same for 32×32 images, narrower; as in the paper's network for CIFAR-10, with three
-    mlpconvs. Of the last ReLU there is none: it would silence classes for good."""
+    """Three mlpconvs for 32×32 images, (N, in_channels, 32, 32) → (N, num_classes).
+
+    The last ReLU is left out: with few classes it would silence some for good.
+    """
     rng = np.random.default_rng(rng)
     last = mlpconv(3, 64, 96, 96, num_classes, 3, padding=1, rng=rng)
     del last["relu3b"]
     return Sequential(
-        **mlpconv(1, in_channels, 48, 32, 32, 5, padding=2, rng=rng),       # 32 × 32 × 32
-        pool1=MaxPool2d(3, stride=2, padding=1),                            # 32 × 16 × 16
-        drop1=Dropout(0.5, rng=rng),
-        **mlpconv(2, 32, 64, 64, 64, 5, padding=2, rng=rng),                # 64 × 16 × 16
-        pool2=MaxPool2d(3, stride=2, padding=1),                            # 64 × 8 × 8
-        drop2=Dropout(0.5, rng=rng),
-        **last,                                                             # classes × 8 × 8
+        **mlpconv(1, in_channels, 32, 32, 32, 5, stride=2, padding=2, rng=rng),     # 32 × 16 × 16
+        pool1=MaxPool2d(3, stride=2),                                               # 32 × 7 × 7
+        **mlpconv(2, 32, 64, 64, 64, 5, padding=2, rng=rng),                        # 64 × 7 × 7
+        pool2=MaxPool2d(3, stride=2),                                               # 64 × 3 × 3
+        drop=Dropout(0.5, rng=rng),
+        **last,                                                         # num_classes × 3 × 3
         gap=AdaptiveAvgPool2d(1),
         flatten=Flatten(),
     )

@@ -52,7 +52,11 @@ class PreActBlock(Layer):
 
     def forward(self, x: Any) -> Any:
         a = self.preact(x)
-        return self.body(a) + self.shortcut(a if self.shared else x)
+        f, shortcut = self.body(a), self.shortcut(a if self.shared else x)
+        if f.shape != shortcut.shape:
+            raise ValueError(f"{self} adds its body and its shortcut, so both must have one "
+                             f"shape; got {f.shape} and {shortcut.shape}")
+        return f + shortcut
 
     def backward(self, dy: Any) -> Any:
         da, dshortcut = self.body.backward(dy), self.shortcut.backward(dy)
@@ -63,14 +67,18 @@ class PreActBlock(Layer):
 
 def preact_basic(in_channels: int, width: int, stride: int = 1, shared: bool = False,
                  rng: np.random.Generator | None = None) -> PreActBlock:
-    """(bn, ReLU, 3×3) twice: (N, C, H, W) → (N, width, H/stride, W/stride)."""
+    """(bn, ReLU, 3×3) twice: (N, C, H, W) → (N, width, H/stride, W/stride).
+
+    More channels come with stride 2: the shortcut is the identity, or PadShortcut.
+    """
     return PreActBlock(
         preact=Sequential(bn=BatchNorm2d(in_channels), relu=ReLU()),
         body=Sequential(conv1=Conv2d(in_channels, width, 3, stride, 1, bias=False, rng=rng),
                         bn2=BatchNorm2d(width),
                         relu2=ReLU(),
                         conv2=Conv2d(width, width, 3, 1, 1, bias=False, rng=rng)),
-        shortcut=Identity() if in_channels == width else PadShortcut(in_channels, width),
+        shortcut=(Identity() if (in_channels, stride) == (width, 1) else
+                  PadShortcut(in_channels, width)),
         shared=shared,
     )
 

@@ -6,7 +6,7 @@ import pytest
 from layer_cases import CONV
 
 from scratchnet import convolution, naive
-from scratchnet.convolution import Geometry, im2col, pointwise
+from scratchnet.convolution import Geometry, depthwise, im2col, pointwise
 from scratchnet.layers import Conv2d
 
 
@@ -29,17 +29,21 @@ def peak(compute):
 
 
 POINTWISE = [c for c in CONV if c.id.startswith("conv 1x1") and "padding" not in c.id]
+DEPTHWISE = [c for c in CONV if "depthwise" in c.id and "x2" not in c.id]
 
 
 @pytest.mark.parametrize("algorithm, tile, case", [
     *[pytest.param(im2col, tile, c, id=f"im2col {tile} bytes, {c}")
       for tile in (im2col.CPU_TILE, 4000, 700, 1) for c in CONV],
-    *[pytest.param(pointwise, 1, c, id=f"pointwise, {c}") for c in POINTWISE]])
+    *[pytest.param(pointwise, 1, c, id=f"pointwise, {c}") for c in POINTWISE],
+    *[pytest.param(depthwise, tile, c, id=f"depthwise {tile} bytes, {c}")
+      for tile in (depthwise.CPU_TILE, 700, 1) for c in DEPTHWISE]])
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)],
                          ids=["float64", "float32"])
 def test_equals_the_plain_loops(algorithm, tile, case, dtype, tolerance, monkeypatch):
-    """In tiles of any size: the whole batch, a few images, a few rows, one row."""
-    monkeypatch.setattr(im2col, "CPU_TILE", tile)
+    """In tiles of any size: the whole batch, a few images, a few rows or channels, one of them."""
+    if algorithm is not pointwise:
+        monkeypatch.setattr(algorithm, "CPU_TILE", tile)
     x, w, dy, geometry = setting(case, dtype)
     dx, dw, _ = naive.conv2d_backward(dy, x, w, *geometry)
     for ours, expected in [
@@ -102,6 +106,56 @@ def test_a_pointwise_convolution_copies_nothing(monkeypatch):
                                              Geometry())) < x.nbytes + slack
 
 
+def image(*rows):
+    return np.array([[rows]], dtype=float)
+
+
+def test_depthwise_on_paper():
+    """A 1×2 filter for each of two channels: (1, 10) and (100, 1000)."""
+    geometry = Geometry(groups=2)
+    x = np.concatenate([image([1, 2, 3]), image([4, 5, 6])], axis=1)
+    w = np.array([[1.0, 10], [100, 1000]]).reshape(2, 1, 1, 2)
+    y = depthwise.forward(x, w, geometry)
+    np.testing.assert_array_equal(y[0], [[[21, 32]], [[5400, 6500]]])
+    dy = np.concatenate([image([1, 2]), image([3, 4])], axis=1)
+    np.testing.assert_array_equal(depthwise.backward_x(dy, w, x.shape, geometry)[0],
+                                  [[[1, 10 + 2, 20]], [[300, 3000 + 400, 4000]]])
+    np.testing.assert_array_equal(depthwise.backward_w(x, dy, w.shape, geometry).reshape(2, 2), [
+        [1 * 1 + 2 * 2, 1 * 2 + 2 * 3], [3 * 4 + 4 * 5, 3 * 5 + 4 * 6]])
+
+
+@pytest.mark.parametrize("tile, images, channels", [
+    (6 * 5 * 8 * 20, {5}, {4}),             # all 5 images of 4 channels of 6×5 pixels
+    (6 * 5 * 8 * 8, {2, 1}, {4}),           # two images, and the fifth alone
+    (6 * 5 * 8 * 3, {1}, {3, 1}),           # three channels, and the fourth alone
+    (1, {1}, {1})])
+def test_depthwise_tiles_cover_every_image_and_channel_once(tile, images, channels, monkeypatch):
+    monkeypatch.setattr(depthwise, "CPU_TILE", tile)
+    x = np.zeros((5, 4, 6, 5))
+    tiles = list(depthwise._tiles(x))
+    for part, kept in tiles:
+        assert part[1] == kept
+        x[part] += 1
+    assert (x == 1).all()
+    assert {n.stop - n.start for (n, _), _ in tiles} == images
+    assert {c.stop - c.start for (_, c), _ in tiles} == channels
+
+
+def test_a_depthwise_convolution_makes_no_columns(monkeypatch):
+    """Beyond its result it needs a product of one tile; im2col would copy 9 times as much."""
+    for name in ("forward", "backward_x", "backward_w"):
+        monkeypatch.setattr(im2col, name, lambda *_: pytest.fail("im2col was called"))
+    monkeypatch.setattr(depthwise, "CPU_TILE", 20_000)
+    rng, geometry = np.random.default_rng(0), Geometry(padding=(1, 1), groups=16)
+    x, dy = rng.standard_normal((2, 8, 16, 20, 24))
+    w = rng.standard_normal((16, 1, 3, 3))
+    few = 2 * 20_000 + 100_000                      # two products, and NumPy's buffers
+    assert few < x.nbytes
+    assert peak(lambda: convolution.forward(x, w, geometry)) < dy.nbytes + few
+    assert peak(lambda: convolution.backward_x(dy, w, x.shape, geometry)) < x.nbytes + few
+    assert peak(lambda: convolution.backward_w(x, dy, w.shape, geometry)) < few
+
+
 @pytest.mark.parametrize("w_shape, geometry, expected", [
     ((4, 3, 1, 1), Geometry(), pointwise),
     ((4, 3, 1, 1), Geometry(stride=(2, 3)), pointwise),
@@ -109,6 +163,12 @@ def test_a_pointwise_convolution_copies_nothing(monkeypatch):
     ((4, 3, 1, 1), Geometry(padding=(0, 1)), im2col),
     ((4, 3, 1, 2), Geometry(), im2col),
     ((4, 3, 3, 3), Geometry(padding=(1, 1)), im2col),
+    ((4, 1, 3, 3), Geometry((2, 1), (1, 0), (1, 2), groups=4), depthwise),
+    ((4, 1, 1, 1), Geometry(padding=(1, 0), groups=4), depthwise),
+    ((4, 1, 1, 1), Geometry(groups=4), pointwise),
+    ((4, 1, 3, 3), Geometry(groups=2), im2col),             # two filters a channel
+    ((4, 2, 3, 3), Geometry(groups=4), im2col),             # two channels a filter
+    ((1, 1, 3, 3), Geometry(), im2col),                     # one channel: nothing to keep apart
 ])
 def test_choose(w_shape, geometry, expected):
     assert convolution.choose(w_shape, geometry) is expected

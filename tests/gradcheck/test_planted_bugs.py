@@ -42,4 +42,7 @@ def test_the_catalogue_has_bugs_in_every_layer():
     layers = {bug.id.split("-")[0] for bug in BUGS}
     assert layers >= {"conv", "linear", "relu", "sigmoid", "tanh", "lrn", "dropout", "max", "avg",
                       "adaptive", "bn", "flatten", "softmax", "residual", "sequential", "concat",
-                      "scale", "graph", "add", "concatenate", "network", "foreign"}
+                      "scale", "graph", "add", "concatenate", "network", "foreign", "depthwise",
+                      "relu6", "silu", "depth", "pad", "padshortcut", "block", "preact", "se",
+                      "dense", "inverted", "mbconv", "googlenet", "subsampling", "partial",
+                      "codes", "scaledtanh"}

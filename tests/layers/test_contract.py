@@ -86,7 +86,7 @@ def test_parameter_gradients_add_up(case, training):
 def test_a_second_forward_replaces_the_first(case, training):
     layer, expected = case.layer().train(training), None
     layer.forward(*case.inputs(seed=3))
-    if case.id.startswith("dropout"):           # the second mask of the same generator
+    if case.id.startswith(("dropout", "stochastic")):       # the second mask of the generator
         twin = case.layer().train(training)
         twin.forward(*case.inputs(seed=3))
         expected = run(case, twin, case.inputs())

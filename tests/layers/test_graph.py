@@ -1,8 +1,13 @@
-"""Graph: on paper, equal to the blocks that it can imitate, and the wirings it refuses."""
+"""Graph: on paper, equal to the blocks that it can imitate, several inputs, what it keeps, and the
+wirings it refuses."""
+import tracemalloc
+import weakref
+
 import numpy as np
 import pytest
 from layer_cases import case, gradient_like, run
 
+from scratchnet.layer import Layer, no_grad
 from scratchnet.layers import (
     Add,
     AvgPool2d,
@@ -27,6 +32,79 @@ def test_on_paper():
     dx = layer.backward(np.array([[1.0, 10, 100], [1, 10, 100]]))
     # db = 1 + 100;  da = 101 + 10;  dx = da · [x > 0] + 101
     np.testing.assert_array_equal(dx, [[111 + 101], [0 + 101]])
+
+
+def test_several_inputs_on_paper():
+    """a = relu(h), b = a + p, y = [b, h]: h is used twice, p once."""
+    layer = Graph(("a", ReLU(), "h"), ("b", Add(), "a", "p"), ("y", Concatenate(), "b", "h"),
+                  inputs=("h", "p"))
+    y = layer.forward(np.array([[3.0], [-2]]), np.array([[10.0], [20]]))
+    np.testing.assert_array_equal(y, [[13, 3], [20, -2]])
+    dh, dp = layer.backward(np.array([[1.0, 100], [1, 100]]))
+    np.testing.assert_array_equal(dh, [[1 + 100], [0 + 100]])       # db·[h > 0] + 100
+    np.testing.assert_array_equal(dp, [[1], [1]])
+
+
+@pytest.mark.parametrize("inputs, gradients", [(("h", "p"), [2, 1]), (("p", "h"), [1, 2])])
+@pytest.mark.parametrize("used", [("twice", "p"), ("p", "twice")])
+def test_gradients_come_back_in_the_order_of_the_inputs(inputs, gradients, used):
+    """y = 2·h + p, in whatever order the rows take them."""
+    layer = Graph(("twice", Add(), "h", "h"), ("y", Add(), *used), inputs=inputs)
+    values = {"h": np.array([3.0]), "p": np.array([-5.0])}
+    np.testing.assert_array_equal(layer.forward(*(values[name] for name in inputs)), [1])
+    dxs = layer.backward(np.array([1.0]))
+    assert isinstance(dxs, tuple) and [dx.item() for dx in dxs] == gradients
+
+
+def test_a_graph_that_stands_in_a_graph_may_take_one_value_twice():
+    """NASNet's first cell: both inputs are the stem's output; dx adds up outside."""
+    cell = Graph(("a", ReLU(), "h"), ("y", Add(), "a", "p", "p"), inputs=("h", "p"))
+    layer = Graph(("cell", cell, "x", "x"))
+    np.testing.assert_array_equal(layer.forward(np.array([3.0, -2])), [9, -4])
+    np.testing.assert_array_equal(layer.backward(np.array([1.0, 1])), [1 + 2, 0 + 2])
+
+
+class PlusOne(Layer):
+    """y = Σ xs + 1; keeps nothing, but notes which earlier results exist when it is called."""
+
+    def __init__(self, name, results, alive):
+        self._name, self._results, self._alive = name, results, alive
+
+    def forward(self, *xs):
+        self._alive[self._name] = {n for n, result in self._results.items() if result() is not None}
+        y = sum(xs) + 1
+        self._results[self._name] = weakref.ref(y)
+        return y
+
+
+def test_a_value_is_dropped_after_its_last_use():
+    """a is last used by c, b by d, c by e: no forward finds more than it or a later row needs."""
+    results, alive = {}, {}
+
+    def plus_one(name):
+        return PlusOne(name, results, alive)
+
+    layer = Graph(("a", plus_one("a"), "x"), ("b", plus_one("b"), "a"),
+                  ("c", plus_one("c"), "a", "b"), ("d", plus_one("d"), "b", "b"),
+                  ("e", plus_one("e"), "c", "d"), ("f", plus_one("f"), "e"))
+    y = layer.forward(np.zeros(3))
+    np.testing.assert_array_equal(y, 11)        # a, b, c, d, e, f = 1, 2, 4, 5, 10, 11
+    assert alive == {"a": set(), "b": {"a"}, "c": {"a", "b"}, "d": {"b", "c"}, "e": {"c", "d"},
+                     "f": {"e"}}
+    assert [name for name, result in results.items() if result() is not None] == ["f"]
+
+
+def test_a_long_chain_without_memory_holds_two_values_at_once():
+    """Under no_grad a graph of 20 layers needs no more than one of 2."""
+    layer = Graph(("0", Tanh(), "x"), *((str(i), Tanh(), str(i - 1)) for i in range(1, 20)))
+    x = np.ones(100_000)
+    tracemalloc.start()
+    try:
+        with no_grad():
+            layer.forward(x)
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * x.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("block, graph", [
@@ -98,6 +176,25 @@ twice = ReLU()
 def test_wirings_that_are_refused(rows, message):
     with pytest.raises(ValueError, match=f"Graph:? {message}"):
         Graph(*rows)
+
+
+@pytest.mark.parametrize("rows, inputs, message", [
+    ([("a", ReLU(), "h")], ("h", "p"), "nothing uses the input 'p'"),
+    ([("a", ReLU(), "x")], ("h", "p"), r"'x', which is not computed before it; .*\['h', 'p'\]"),
+    ([("a", ReLU(), "x")], (), r"row 'a' uses 'x', which is not computed before it; .*: \[\]"),
+    ([("h", Add(), "h", "p")], ("h", "p"), "a row cannot be called 'h': that name is taken"),
+    ([("a", Add(), "x", "x")], ("x", "x"), r"each input needs a name of its own; got \('x', 'x'\)"),
+])
+def test_inputs_that_are_refused(rows, inputs, message):
+    with pytest.raises(ValueError, match=f"Graph: .*{message}"):
+        Graph(*rows, inputs=inputs)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_another_number_of_arrays_than_inputs_is_refused(count):
+    layer = Graph(("sum", Add(), "h", "p"), inputs=("h", "p"))
+    with pytest.raises(ValueError, match=rf"Graph\(sum\) expects 2 arrays, h, p; got {count}"):
+        layer.forward(*[np.ones(3)] * count)
 
 
 def test_a_join_may_return_a_list_but_not_too_few():

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from scratchnet import cli, models
+
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -12,9 +14,10 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_python_runs_top_to_bottom(capsys):
+def test_the_python_runs_top_to_bottom(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)                         # it saves a file
     python = [block for block in blocks("python") if not block.startswith("class ReLU")]
-    assert len(python) == 4
+    assert len(python) == 5
     namespace = {"__name__": "readme"}
     for block in python:
         exec(compile(block, "README.md", "exec"), namespace)
@@ -24,6 +27,29 @@ def test_the_python_runs_top_to_bottom(capsys):
     assert "Square: wrong" in out
     assert float(re.search(r"validation error ([\d.]+)%", out)[1]) < 20
     assert "60,965,224" in out and "724,406,816" in out
+    assert "lenet5: all 13 layers agree in shape, parameters and MACs" in out
+    assert (tmp_path / "small.npz").exists()
+
+
+def test_the_table_of_families_lists_every_network():
+    text = README.read_text(encoding="utf-8")
+    listed = set(re.findall(r"`(\w+)`", text))
+    short = {f"cifar_resnet{n}" for n in (32, 44, 56, 110)} | {"cifar_plain56"}   # by number only
+    bn = {f"vgg{n}_bn" for n in (11, 13, 16, 19)}                                   # "each also"
+    assert set(models.list_models()) - short - bn <= listed
+    count = len([name for name in models.list_models() if not name.endswith("_small")])
+    assert count == 47 and "Forty-seven published networks" in text
+
+
+def test_the_commands_it_shows_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    commands = [line.split("#")[0].split()[1:] for block in blocks("sh")
+                for line in block.splitlines() if line.startswith("scratchnet ")]
+    assert [command[0] for command in commands] == ["verify", "verify", "summary", "compare"]
+    for command in commands[1:]:                        # the first takes a minute: test_golden.py
+        assert cli.main(command) == 0
+    out = capsys.readouterr().out
+    assert "googlenet: all 146 layers agree" in out and "layer4" in out and "VGG-16" in out
 
 
 def test_the_relu_it_shows_is_the_one_we_have():

@@ -48,7 +48,8 @@ def check(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
                1 % of the largest, off the ties (which have a probe of their own). Constant
                parameters and buffers (γ = 1, b = 0, μ = 0) are varied: a factor 1 would hide
                that it is missing.
-    probes     random directions for each argument
+    probes     random directions for each argument (where there are many, for all at once; if
+               that fails, for each)
     tolerance  relative, for the complex step; differences are held to 1e-6
     rng        where dy and the directions come from
 

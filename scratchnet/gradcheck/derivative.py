@@ -13,6 +13,10 @@ differences      (−L(2h) + 8L(h) − 8L(−h) + L(−2h)) / 12h, with error h�
                  Two step sizes must agree, and both sides of the point, or it does not count:
                  near a kink there is no derivative to measure.
 
+A network has hundreds of arguments. They are moved all at once first, each along a direction of
+its own, scaled so that each has an equal part in the sum: a mistake in any one of them shows.
+Only if that does not come out right is each argument asked alone, to say which is wrong.
+
 The complex step decides; differences are the second opinion on every argument, and the
 fall-back where the complex step does not work. Errors are relative to the larger of both
 numbers and to the size such a sum of random signs would have, √Σ(g·u)². Before an error is
@@ -34,6 +38,7 @@ H = 1e-30                                       # the complex step
 STEPS = ((1e-3, 1e-4, 1e-5, 1e-6, 1e-7),        # differences, relative to the argument's size;
          (1e-3, 1e-2, 1e-1))                    # where kinks are far and rounding is near
 AGREE = 1e-6                                    # relative tolerance of differences
+MANY = 16                                       # arguments: above, all at once first
 VANISHES = 1e-12                                # relative: a gradient that does nothing to L
 
 
@@ -54,6 +59,15 @@ def check_values(subject: Subject, first: Run, probes: int, tolerance: float,
     arguments += [(name, name, value, first.grads[name])
                   for name, value in subject.values().items()]
 
+    # How large L is if no terms cancel, and if y is of order 1 where it is nearly 0 itself.
+    loss_size = float(np.sqrt(sum((np.square(dy) * np.maximum(np.abs(y), 1) ** 2).sum()
+                                  for dy, y in zip(subject.dys, first.ys, strict=True))))
+    if len(arguments) > MANY and (error := _check_together(
+            subject, {key: (value, np.asarray(gradient)) for _, key, value, gradient in arguments},
+            probes, tolerance, loss_size, rng)) is not None:
+        return [Row(name, value.shape, "correct", error, probes, "complex step, all at once", "")
+                for name, _, value, _ in arguments]
+
     probing = []
     for name, key, value, gradient in arguments:
         directions = [_direction(value.shape, rng) for _ in range(probes)]
@@ -61,10 +75,34 @@ def check_values(subject: Subject, first: Run, probes: int, tolerance: float,
     # A gradient that is zero but for rounding (a bias before batch norm) must not be held to
     # its own size; the scale of its neighbours says what rounding is.
     floor = 1e-3 * max((_size(g, u) for _, _, _, g, us in probing for u in us), default=0.0)
-    # How large L is if no terms cancel, and if y is of order 1 where it is nearly 0 itself.
-    loss_size = float(np.sqrt(sum((np.square(dy) * np.maximum(np.abs(y), 1) ** 2).sum()
-                                  for dy, y in zip(subject.dys, first.ys, strict=True))))
     return [_check_argument(subject, *probe, floor, loss_size, tolerance) for probe in probing]
+
+
+def _check_together(subject: Subject, arguments: dict, probes: int, tolerance: float,
+                    loss_size: float, rng: np.random.Generator) -> float | None:
+    """Move all arguments, {key: (value, gradient)}, at once: the worst error if all is right,
+    None if it is not, or not certain."""
+    norms = {key: float(np.linalg.norm(gradient)) for key, (_, gradient) in arguments.items()}
+    floor = max(1e-3 * max(norms.values()), 1e-300)         # as for one argument
+    expected = np.sqrt(len(arguments))                      # the size of n terms of order 1
+    worst = 0.0
+    for _ in range(probes):
+        u = {key: _direction(value.shape, rng) / max(norms[key], floor)
+             for key, (value, _) in arguments.items()}
+        claimed = sum(_dot(gradient, u[key]) for key, (_, gradient) in arguments.items())
+        exact, _ = _complex_steps(subject, {key: value for key, (value, _) in arguments.items()},
+                                  [u])
+        if exact is None or abs(exact[0] - claimed) > tolerance * expected:
+            return None
+        worst = max(worst, abs(exact[0] - claimed) / expected)
+    # The second opinion, along u: does forward drop imaginary parts?
+    values = {key: value for key, (value, _) in arguments.items()}
+    size = min(_rms(value) / _rms(u[key]) for key, value in values.items())
+    second = _differences(subject, values, u, size, expected, loss_size)
+    if second.conclusive and abs(second.value - exact[0]) > max(10 * AGREE * expected,
+                                                                10 * second.noise):
+        return None
+    return worst if any(exact) else None
 
 
 def _check_argument(subject: Subject, name: str, key: int | str, value: np.ndarray,
@@ -91,7 +129,7 @@ def _check_argument(subject: Subject, name: str, key: int | str, value: np.ndarr
         return abs(measured.value - other) <= max(
             10 * AGREE * scale(measured.value, other, u), 10 * measured.noise)
 
-    exact, why_not = _complex_steps(subject, key, value, directions)
+    exact, why_not = _complex_steps(subject, {key: value}, [{key: u} for u in directions])
     if exact is not None:
         errors = [error(m, u) for m, u in zip(exact, directions, strict=True)]
         worst = int(np.argmax(errors))
@@ -110,7 +148,7 @@ def _check_argument(subject: Subject, name: str, key: int | str, value: np.ndarr
         for i, (u, by_complex_step) in enumerate(zip(directions, exact, strict=True)):
             if i == 2 and verdict == "correct" and not disagree and any(exact):
                 break                       # many kinks: the complex step alone must do
-            second = _differences(subject, key, value, u, least(u), loss_size)
+            second = _differences(subject, {key: value}, {key: u}, _rms(value), least(u), loss_size)
             if second.conclusive and same(second, by_complex_step, u):
                 return row(verdict, errors[worst], "complex step, differences", note)
             disagree |= second.conclusive
@@ -122,7 +160,8 @@ def _check_argument(subject: Subject, name: str, key: int | str, value: np.ndarr
             return row(verdict, errors[worst], "complex step", note)
         why_not = "the complex step and differences disagree: does forward drop imaginary parts?"
 
-    measured = [_differences(subject, key, value, u, least(u), loss_size) for u in directions]
+    measured = [_differences(subject, {key: value}, {key: u}, _rms(value), least(u), loss_size)
+                for u in directions]
     errors = [error(m.value, u) for m, u in zip(measured, directions, strict=True)]
     bad = [i for i, (m, u) in enumerate(zip(measured, directions, strict=True))
            if m.conclusive and not same(m, _dot(gradient, u), u)]
@@ -160,23 +199,19 @@ def _excuse(subject: Subject, key: int | str, value: np.ndarray, gradient: np.nd
     return None
 
 
-def _complex_steps(subject: Subject, key: int | str, value: np.ndarray,
-                   directions: list) -> tuple[list[float] | None, str]:
-    """The derivative along each direction, or None and the reason why not."""
+def _complex_steps(subject: Subject, values: dict, directions: list[dict]
+                   ) -> tuple[list[float] | None, str]:
+    """The derivative along each direction, {key: u}, from `values`, {key: value}; or None and the
+    reason why not. A key is the number of an input or the name of a parameter."""
     inputs = [x.astype(np.complex128) if x.dtype.kind == "f" else x for x in subject.inputs]
     measured = []
     for u in directions:
-        moved = value + 1j * H * u
+        moved = {key: value + 1j * H * u[key] for key, value in values.items()}
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                if isinstance(key, int):
-                    layer = subject.fresh_complex("", None)
-                    ys = subject.forward([moved if i == key else x
-                                          for i, x in enumerate(inputs)], layer)
-                else:
-                    layer = subject.fresh_complex(key, to_device(moved, subject.device))
-                    ys = subject.forward(inputs, layer)
+                ys = subject.forward([moved.pop(i, x) for i, x in enumerate(inputs)],
+                                     subject.fresh_complex(moved))
                 derivative = sum(_dot(dy, y.imag) for dy, y in
                                  zip(subject.dys, ys, strict=True)) / H
         except Exception as error:          # whatever foreign code makes of complex numbers
@@ -187,20 +222,18 @@ def _complex_steps(subject: Subject, key: int | str, value: np.ndarray,
     return measured, ""
 
 
-def _differences(subject: Subject, key: int | str, value: np.ndarray, u: np.ndarray,
-                 least: float, loss_size: float) -> Measured:
-    """The derivative along u by differences of order 4, at the first step size that is certain
-    to AGREE of its size, or of `least`, or to within the rounding error of forward."""
-    size = _rms(value)
-
+def _differences(subject: Subject, values: dict, u: dict, size: float, least: float,
+                 loss_size: float) -> Measured:
+    """The derivative along u, {key: u}, by differences of order 4, at the first step (times
+    `size`) that is certain to AGREE of its size, or of `least`, or to within the rounding error
+    of forward."""
     def loss(t: float) -> float:
-        moved = value + t * u
-        if isinstance(key, int):
-            ys = subject.forward([moved if i == key else x
-                                  for i, x in enumerate(subject.inputs)])
-        else:
-            ys = subject.forward(layer=subject.fresh({key: to_device(moved, subject.device)}))
-        return float(sum(_dot(dy, y) for dy, y in zip(subject.dys, ys, strict=True)))
+        moved = {key: value + t * u[key] for key, value in values.items()}
+        inputs = [moved.pop(i, x) for i, x in enumerate(subject.inputs)]
+        layer = subject.fresh({name: to_device(value, subject.device)
+                               for name, value in moved.items()})
+        return float(sum(_dot(dy, y) for dy, y in
+                         zip(subject.dys, subject.forward(inputs, layer), strict=True)))
 
     best = Measured(0.0, False)
     with np.errstate(all="ignore"):

@@ -84,16 +84,16 @@ class Subject:
         return self.fresh({name: value.copy()
                            for name, (value, _) in self.slots(self.layer).items()})
 
-    def fresh_complex(self, name: str, value: Any) -> Any:
-        """A copy in which every floating-point array is complex, and parameter `name` is
-        `value`."""
+    def fresh_complex(self, replace: dict[str, np.ndarray]) -> Any:
+        """A copy in which every floating-point array is complex; `replace` gives parameters new
+        values."""
         if self._complex is None:
             self._complex = {id(a): a.astype(np.complex128) for a in arrays_in(self.layer)
                              if a.dtype.kind == "f"}
         memo = dict(self._complex)
         for slot, (old, grad) in self.slots(self.layer).items():
-            if slot == name:
-                memo[id(old)] = value
+            if slot in replace:
+                memo[id(old)] = to_device(replace[slot], self.device)
             if is_array(grad):
                 memo[id(grad)] = _NOTHING           # a forward needs no gradients
         return _deepcopy(self.layer, memo)

@@ -69,7 +69,9 @@ class DenseLayer(Sequential):
 
     def backward(self, dy: Any) -> Any:
         C, = self.recall(dy)
-        return dy[:, :C] + super().backward(dy[:, C:])
+        dx = super().backward(dy[:, C:])
+        dx += dy[:, :C]                     # in place: norm1 has just made it
+        return dx
 
 
 def transition(in_channels: int, out_channels: int,

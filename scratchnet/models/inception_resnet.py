@@ -123,7 +123,11 @@ def inception_resnet_v2_small(num_classes: int = 10, in_channels: int = 1,
     (N, num_classes)."""
     rng = np.random.default_rng(rng)
     return Sequential(
-        conv2d_1a=conv(in_channels, 32, 3, stride=2, padding=1, rng=rng),   # 32 × 16 × 16
+        conv2d_1a=conv(in_channels, 16, 3, stride=2, padding=1, rng=rng),   # 16 × 16 × 16
+        mixed_5b=Concat(
+            branch0=conv(16, 12, 1, rng=rng),
+            branch1=Sequential(conv(16, 8, 1, rng=rng), conv(8, 12, 5, padding=2, rng=rng)),
+            branch3=Sequential(mean_pool(), conv(16, 8, 1, rng=rng))),      # 32 × 16 × 16
         repeat=Sequential(*[block35(32, (8, 12, 16), 0.17, rng) for _ in range(2)]),
         mixed_6a=Concat(
             branch0=conv(32, 48, 3, stride=2, rng=rng),

@@ -583,3 +583,47 @@ def test_buffers_of_our_layers_inside_a_foreign_object_are_no_parameters():
     report = check(Wrapped(), np.random.default_rng(0).standard_normal((2, 3, 4, 5)))
     assert report.passed, report
     assert [row.name for row in report.rows] == ["x", "inner.weight", "inner.bias"]
+
+
+# ── networks: all arguments at once, and each alone if that fails ────────────────────
+
+
+def deep(wrong=None):
+    """Eighteen layers, 25 arguments; `wrong` takes the place of one backward."""
+    net = Sequential(*[layer for i in range(6) for layer in (
+        Conv2d(2, 2, 3, padding=1, rng=i), BatchNorm2d(2), Tanh())])
+    if wrong is not None:
+        net[9].backward = wrong.__get__(net[9])
+    return net
+
+
+def conv_without_db(self, dy):
+    grad = self.bias.grad.copy()
+    dx = Conv2d.backward(self, dy)
+    self.bias.grad[...] = grad
+    return dx
+
+
+def conv_with_a_little_more_dw(self, dy):
+    before = self.weight.grad.copy()
+    dx = Conv2d.backward(self, dy)
+    self.weight.grad[0, 0, 0, 0] += 1e-5 * abs(self.weight.grad - before).max()
+    return dx
+
+
+def test_many_arguments_are_checked_all_at_once():
+    x = np.random.default_rng(0).standard_normal((3, 2, 4, 5))
+    report = check(deep(), x)
+    assert report.passed, report
+    assert len(report.rows) == 25
+    assert {row.method for row in report.rows} == {"complex step, all at once"}
+    few = check(deep()[0], x)
+    assert "at once" not in str(few)
+
+
+@pytest.mark.parametrize("wrong, name", [(conv_without_db, "9.bias"),
+                                         (conv_with_a_little_more_dw, "9.weight")])
+def test_one_wrong_among_many_is_found_and_named(wrong, name):
+    x = np.random.default_rng(0).standard_normal((3, 2, 4, 5))
+    report = check(deep(wrong).eval(), x)
+    assert [row.name for row in report.rows if row.verdict == "wrong"] == [name], report

@@ -13,8 +13,18 @@ from scratchnet.layers import BatchNorm2d
 
 torch = pytest.importorskip("torch")
 
+#: The siblings of networks that are compared in any case, run with -m slow.
+SLOW = {"vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg19_bn", "vgg11_lrn", "resnet101",
+        "resnet152", "resnext101_32x8d", "densenet169", "densenet201", "cifar_resnet110",
+        "cifar_preact_resnet110", "cifar_densenet_bc100"}
 SIDES = {"inception_v4": 160, "inception_resnet_v2": 160, "nasnet_a_mobile": 224}
 CLASSES = 7
+
+
+def each(names):
+    """These networks as test parameters, the siblings marked slow."""
+    return pytest.mark.parametrize("name", [
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names])
 
 
 def randomised(name):
@@ -66,7 +76,7 @@ def close(ours, theirs, tolerance, scale=None):
     return np.linalg.norm(ours - theirs) <= tolerance * (scale or np.linalg.norm(theirs))
 
 
-@pytest.mark.parametrize("name", reference.NAMES)
+@each(reference.NAMES)
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 def test_equals_torch_in_outputs_gradients_and_running_averages(name, training):
     norm = "_bn" in name or not name.startswith(("alexnet", "vgg"))
@@ -90,10 +100,31 @@ def test_equals_torch_in_outputs_gradients_and_running_averages(name, training):
         assert close(value, tstate[key], 1e-9), key
 
 
-@pytest.mark.parametrize("name", reference.NAMES)
+@each(reference.NAMES)
 def test_outputs_equal_torch_in_float32(name):
     """Gradients are compared in float64 only: in float32, rounding alone decides some maxima and
     ReLUs, in both libraries alike."""
     ys, *_, tys, _, _, _ = both(name, False, np.float32)
     assert ys[0].dtype == np.float32
     assert abs(ys[0] - tys[0]).max() <= 1e-4 * abs(tys[0]).max()
+
+
+# Networks that nobody else defines, and those of the papers: wired again in PyTorch by the rules
+# of torch_twin.py.
+OTHERS = {"lenet5": 32, "alexnet": 227, "zfnet": 224, "nin": 128, "vgg11_lrn": 224,
+          "googlenet": 224,
+          "plain18": 64, "plain34": 64, "resnet50_paper": 64, "preact_resnet50": 64,
+          "cifar_resnet20": 32, "cifar_resnet110": 32, "cifar_plain56": 32,
+          "cifar_preact_resnet110": 32, "cifar_densenet_bc100": 32}
+
+
+@each(OTHERS)
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+def test_others_equal_the_same_network_wired_in_torch(name, training):
+    from torch_twin import assert_equals_torch
+    if training and name == "vgg11_lrn":
+        pytest.skip("130 million parameters; dropout apart, training is evaluation")
+    net = randomised(name).train(training)
+    C, _, _ = models.input_shape(name)
+    x = np.random.default_rng(1).standard_normal((2, C, OTHERS[name], OTHERS[name]))
+    assert_equals_torch(net, [x], 1e-7, 1e-9)

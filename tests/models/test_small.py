@@ -59,7 +59,12 @@ def test_equals_the_same_network_in_torch(name, training):
     assert_equals_torch(net, [x], 1e-7, 1e-9)
 
 
-@NETWORKS
+QUICK = {"lenet5", "alexnet_small", "resnet_small", "mobilenet_v2_small", "inception_v4_small"}
+
+
+@pytest.mark.parametrize("name", [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+    for name in [*SMALL, "lenet5"]])
 def test_learns_64_digits_within_200_steps(name):
     """The loss on one batch, dropout on; auxiliary losses count 0.3 each, as in GoogLeNet."""
     images, labels = data.load_digits(32).train

@@ -9,7 +9,7 @@ The recipe makes the same weights, input and dy again for our network:
   creates them, and 140 million weights take a second. All are exact in float32.
 - Scales that keep the signal alive: He's for weights, γ and running variances around 1, biases, β
   and running means around 0. Nothing is 0 or 1, dropout and stochastic depth are off.
-- Two images, as small as leaves every batch normalisation 2×2 pixels; seven classes.
+- Two images, small, but every batch normalisation sees 2×2 pixels or more; seven classes.
 
 A network with batch normalisation first runs in training, forwards and backwards; then, like all
 others, in evaluation, with the running averages that this left.

@@ -8,7 +8,8 @@ of the KH·KW taps, one number a channel is multiplied with the pixels that this
     dw[c,u,v]     = Σ_n Σ_i Σ_j dy[n,c,i,j] · x[n, c, i·s+u·d−p, j·s+v·d−p]
 
 Everything passes through memory KH·KW times, so it is done a tile of images and channels at
-a time, small enough to stay in the cache.
+a time, small enough to stay in the cache. Within a tile the images are the innermost axis, as
+in im2col: one tap of several small maps is one long run in memory.
 
 Sifre, "Rigid-Motion Scattering for Image Classification", 2014; Howard et al., "MobileNets", 2017.
 """
@@ -18,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import xp_of
-from scratchnet.convolution.geometry import Geometry, inside, output_size
+from scratchnet.convolution.geometry import Geometry, images_last, inside, output_size
 
-CPU_TILE = 256 << 10    # bytes of x at once: with y, dy and a product, within a core's own cache
+CPU_TILE = 512 << 10    # bytes of x at once: with y and a product, within a core's own cache
 
 
 def forward(x: Any, w: Any, geometry: Geometry) -> Any:
@@ -28,22 +29,26 @@ def forward(x: Any, w: Any, geometry: Geometry) -> Any:
     xp = xp_of(x)
     OH, OW = (output_size(x.shape[2 + a], w.shape[2 + a], geometry.stride[a],
                           geometry.padding[a], geometry.dilation[a]) for a in (0, 1))
-    y = xp.zeros(x.shape[:2] + (OH, OW), dtype=xp.result_type(x, w))
+    y = xp.empty(x.shape[:2] + (OH, OW), dtype=xp.result_type(x, w))
     for tile, channels in _tiles(x):
-        x_tile, y_tile, w_tile = x[tile], y[tile], w[channels]
+        x_tile, w_tile = images_last(x[tile]), w[channels]
+        y_tile = xp.zeros((len(x_tile), OH, OW, x_tile.shape[3]), dtype=y.dtype)
         for u, v, outputs, pixels in _taps(x.shape, y.shape, w.shape, geometry):
-            y_tile[outputs] += x_tile[pixels] * w_tile[:, :, u, v, None]
+            y_tile[outputs] += w_tile[:, :, u, v, None, None] * x_tile[pixels]
+        y[tile] = y_tile.transpose(3, 0, 1, 2)
     return y
 
 
 def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
     """dx: every tap gives dy, times its weight, back to the pixel that it saw."""
     xp = xp_of(dy)
-    dx = xp.zeros(x_shape, dtype=xp.result_type(dy, w))
+    dx = xp.empty(x_shape, dtype=xp.result_type(dy, w))
     for tile, channels in _tiles(dx):
-        dx_tile, dy_tile, w_tile = dx[tile], dy[tile], w[channels]
+        dy_tile, w_tile = images_last(dy[tile]), w[channels]
+        dx_tile = xp.zeros((len(dy_tile), *x_shape[2:], dy_tile.shape[3]), dtype=dx.dtype)
         for u, v, outputs, pixels in _taps(x_shape, dy.shape, w.shape, geometry):
-            dx_tile[pixels] += dy_tile[outputs] * w_tile[:, :, u, v, None]
+            dx_tile[pixels] += w_tile[:, :, u, v, None, None] * dy_tile[outputs]
+        dx[tile] = dx_tile.transpose(3, 0, 1, 2)
     return dx
 
 
@@ -52,9 +57,9 @@ def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     xp = xp_of(x)
     dw = xp.zeros(w_shape, dtype=xp.result_type(x, dy))
     for tile, channels in _tiles(x):
-        x_tile, dy_tile, dw_tile = x[tile], dy[tile], dw[channels]
+        x_tile, dy_tile = images_last(x[tile]), images_last(dy[tile])
         for u, v, outputs, pixels in _taps(x.shape, dy.shape, w_shape, geometry):
-            dw_tile[:, 0, u, v] += (dy_tile[outputs] * x_tile[pixels]).sum(axis=(0, 2, 3))
+            dw[channels, 0, u, v] += xp.einsum("chwn,chwn->c", dy_tile[outputs], x_tile[pixels])
     return dw
 
 
@@ -77,4 +82,4 @@ def _taps(x_shape: tuple, y_shape: tuple, w_shape: tuple, geometry: Geometry) ->
         out_i, in_i = inside(u, 0, y_shape[2], x_shape[2], stride[0], padding[0], dilation[0])
         for v in range(w_shape[3]):
             out_j, in_j = inside(v, 0, y_shape[3], x_shape[3], stride[1], padding[1], dilation[1])
-            yield u, v, (..., out_i, out_j), (..., in_i, in_j)
+            yield u, v, (slice(None), out_i, out_j), (slice(None), in_i, in_j)

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import xp_of
-from scratchnet.convolution.geometry import Geometry, inside, output_size, tiles
+from scratchnet.convolution.geometry import Geometry, images_last, inside, output_size, tiles
 
 CPU_TILE = 2 << 20      # bytes of columns at once: about a core's second-level cache
 GPU_TILE = 256 << 20    # a GPU wants few, large launches
@@ -52,7 +52,7 @@ def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     O, g = w_shape[0], geometry.groups
     dW = xp.zeros((g, O // g, int(np.prod(w_shape[1:]))), dtype=xp.result_type(x, dy))
     for images, rows, columns in _column_tiles(x, w_shape, geometry):
-        dy_tile = _images_last(dy[images, :, rows]).reshape(g, O // g, -1)
+        dy_tile = images_last(dy[images, :, rows]).reshape(g, O // g, -1)
         dW += dy_tile @ columns.swapaxes(-1, -2)
     return dW.reshape(w_shape)
 
@@ -66,7 +66,7 @@ def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
     WT = w.reshape(g, O // g, -1).swapaxes(-1, -2)
     dx = xp.zeros(x_shape, dtype=xp.result_type(dy, w))
     for images, rows in _tiles(dy, C * KH * KW, *dy.shape[2:]):
-        dy_tile = _images_last(dy[images, :, rows]).reshape(g, O // g, -1)
+        dy_tile = images_last(dy[images, :, rows]).reshape(g, O // g, -1)
         dcolumns = (WT @ dy_tile).reshape(C, KH, KW, _len(rows), OW, _len(images))
         whole = _len(images) > 1                    # else a band of one image: add to it in place
         dx_tile = xp.zeros((C, *HW, _len(images)), dtype=dx.dtype) if whole \
@@ -90,18 +90,13 @@ def _column_tiles(x: Any, w_shape: tuple, geometry: Geometry) -> Iterator[tuple]
         if buffer is None:                                  # the first tile is the largest
             buffer = xp.empty(C * KH * KW * r * OW * n, dtype=x.dtype)
         columns = buffer[:C * KH * KW * r * OW * n].reshape(C, KH, KW, r, OW, n)
-        tile = _images_last(x[images])
+        tile = images_last(x[images])
         for u, v, out_i, out_j, in_i, in_j in _taps(rows, OW, HW, (KH, KW), geometry):
             tap = columns[:, u, v]
             if out_i != slice(0, r) or out_j != slice(0, OW):
                 tap[...] = 0                                # on the padding
             tap[:, out_i, out_j] = tile[:, in_i, in_j]
         yield images, rows, columns.reshape(g, C // g * KH * KW, r * OW * n)
-
-
-def _images_last(x: Any) -> Any:
-    """(n, C, H, W) → (C, H, W, n), contiguous; nothing is copied for one contiguous image."""
-    return xp_of(x).ascontiguousarray(x.transpose(1, 2, 3, 0))
 
 
 def _len(part: slice) -> int:

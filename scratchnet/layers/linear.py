@@ -22,6 +22,8 @@ import numpy as np
 from scratchnet.convolution import whole
 from scratchnet.layer import Layer, Parameter, expect
 
+TILE = 4 << 20          # bytes of dw at once; all of it would be 411 MB in VGG's first Linear
+
 
 class Linear(Layer):
     """(N, I) → (N, O), floating point; weights He-initialised N(0, 2/I), biases 0.
@@ -51,7 +53,9 @@ class Linear(Layer):
 
     def backward(self, dy: Any) -> Any:
         x, = self.recall(dy)
-        self.weight.grad += dy.T @ x                            # (O, I)
+        rows = max(1, TILE // x[0].nbytes)
+        for o in range(0, self.out_features, rows):
+            self.weight.grad[o:o + rows] += dy[:, o:o + rows].T @ x     # some rows of (O, I)
         if self.bias is not None:
             self.bias.grad += dy.sum(axis=0)
         return dy @ self.weight.value                           # (N, I)

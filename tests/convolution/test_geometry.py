@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scratchnet.convolution import inside, output_size, pair, short, whole
-from scratchnet.convolution.geometry import tiles
+from scratchnet.convolution.geometry import images_last, tiles
 
 
 @pytest.mark.parametrize("arguments, expected", [
@@ -111,3 +111,12 @@ def test_what_is_no_whole_number(value):
 
 def test_short():
     assert short((3, 3)) == "3" and short((3, 5)) == "3×5"
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8])
+def test_images_last_is_the_transpose_and_contiguous(n):
+    x = np.random.default_rng(n).standard_normal((n, 3, 4, 5))
+    for images in (x, x[:, 1:], x[..., ::2], x[:, :, 1:3]):
+        last = images_last(images)
+        assert last.flags.c_contiguous
+        assert np.array_equal(last, images.transpose(1, 2, 3, 0))

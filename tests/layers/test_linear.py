@@ -1,10 +1,12 @@
 """Linear: on paper, against the plain loops, and its errors."""
+import tracemalloc
+
 import numpy as np
 import pytest
 from layer_cases import cases_of
 
 from scratchnet import naive
-from scratchnet.layers import Linear
+from scratchnet.layers import Linear, linear
 
 
 def test_on_paper():
@@ -53,3 +55,28 @@ def test_numbers_that_make_no_layer(arguments, message):
 def test_inputs_that_do_not_fit(shape):
     with pytest.raises(ValueError, match=r"Linear\(4→3\) expects \(N, 4\); got \("):
         Linear(4, 3).forward(np.ones(shape, np.float32))
+
+
+def test_dw_is_added_in_slabs_of_bounded_size(monkeypatch):
+    monkeypatch.setattr(linear, "TILE", 1 << 14)
+    rng = np.random.default_rng(0)
+    layer = Linear(256, 300, rng=0)
+    x, dy = rng.standard_normal((3, 256), np.float32), rng.standard_normal((3, 300), np.float32)
+    layer.forward(x)
+    layer.weight.grad[...] = 1
+    tracemalloc.start()
+    layer.backward(dy)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(layer.weight.grad, 1 + dy.T @ x, rtol=1e-5, atol=1e-5)
+    assert peak < x.nbytes + 3 * (1 << 14)              # all of dw would be 300 KB
+
+
+def test_dw_in_slabs_of_one_row_is_the_same(monkeypatch):
+    monkeypatch.setattr(linear, "TILE", 1)
+    rng = np.random.default_rng(0)
+    layer = Linear(4, 3, rng=0).astype(np.float64)
+    x, dy = rng.standard_normal((5, 4)), rng.standard_normal((5, 3))
+    layer.forward(x)
+    layer.backward(dy)
+    np.testing.assert_allclose(layer.weight.grad, dy.T @ x, rtol=1e-13)

@@ -49,7 +49,7 @@ def test_the_commands_it_shows_run(tmp_path, monkeypatch, capsys):
     for command in commands[1:]:                        # the first takes a minute: test_golden.py
         assert cli.main(command) == 0
     out = capsys.readouterr().out
-    assert "googlenet: all 146 layers agree" in out and "layer4" in out and "VGG-16" in out
+    assert "googlenet: all 146 layers agree" in out and "layer4" in out and "vgg16" in out
 
 
 def test_the_relu_it_shows_is_the_one_we_have():

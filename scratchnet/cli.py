@@ -1,5 +1,6 @@
 """The command line: `scratchnet lesson`, `summary`, `verify` and `compare`."""
 import argparse
+import os
 import sys
 
 from scratchnet import __version__, compare, cost, golden, lesson
@@ -27,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nscratchnet: stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:         # whoever was reading, `head` perhaps, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def run_lesson(options: argparse.Namespace) -> int:

@@ -122,3 +122,12 @@ def test_nothing_imports_what_only_posix_has():
             names = ([a.name for a in node.names] if isinstance(node, ast.Import) else
                      [node.module or ""] if isinstance(node, ast.ImportFrom) else [])
             assert not posix & {name.split(".")[0] for name in names}, path
+
+
+def test_a_reader_that_stops_reading_is_no_error():
+    program = "import sys; from scratchnet import cli; sys.exit(cli.main(['verify', 'lenet5']))"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        process.stdout.close()                      # as `head` does when it has its lines
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

@@ -12,6 +12,8 @@ from scratchnet.optim import SGD
 from scratchnet.training.metrics import check_data, evaluate, predict
 from scratchnet.training.schedule import Plateau
 
+AUXILIARY = 0.3         # what an auxiliary classifier's loss counts; GoogLeNet, section 5
+
 
 class Epoch(NamedTuple):
     """What one pass over the training images gave; errors are shares of wrong answers."""
@@ -30,7 +32,8 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: SGD, epochs: i
     """Train `model` on (images, labels), in an order drawn anew from `rng` each epoch.
 
     images (N, C, H, W) floating point, labels (N,) integers; moved to the model's device a
-    batch at a time. `transform(images, rng)` may vary each training batch (augmentation). Stops
+    batch at a time. The losses of auxiliary classifiers (GoogLeNet's) count 0.3 each, and are not
+    in the history. `transform(images, rng)` may vary each training batch (augmentation). Stops
     after `epochs`, or when the schedule says that it is done. The model is left in evaluation
     mode. Returns one Epoch for each pass.
     Raises ValueError for data that do not fit, hold NaN or infinity, and RuntimeError when
@@ -69,7 +72,8 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: SGD, epochs: i
                                      f"numbers; got shape {varied.shape}")
                 x, y = to_device(varied, device), to_device(labels[batch], device)
 
-                logits = model.forward(x)
+                outputs = model.forward(x)
+                logits, *heads = outputs if isinstance(outputs, tuple) else (outputs,)
                 loss = float(loss_function.forward(logits, y))
                 if not np.isfinite(loss):
                     raise RuntimeError(
@@ -77,7 +81,11 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: SGD, epochs: i
                         f"weights began too large. Try a smaller learning rate than "
                         f"{optimizer.lr:g}")
                 optimizer.zero_grad()
-                model.backward(loss_function.backward())
+                dys = [loss_function.backward()]
+                for head in heads:                              # auxiliary classifiers
+                    loss_function.forward(head, y)
+                    dys.append(loss_function.backward(AUXILIARY))
+                model.backward(*dys)
                 optimizer.step()
 
                 loss_sum += loss * len(batch)

@@ -5,7 +5,7 @@ import strict_cupy
 
 from scratchnet import data, models, optim, training
 from scratchnet.backend import device_of
-from scratchnet.layers import Dropout, Linear, ReLU, Sequential
+from scratchnet.layers import Dropout, Linear, ReLU, Sequential, SoftmaxCrossEntropy
 
 
 def two_clusters(n=60, seed=0):
@@ -193,3 +193,30 @@ def test_trains_on_the_gpu_as_on_the_cpu():
             losses[device] = [value for epoch in history for value in epoch]
             assert device_of(net[0].weight.value) == device
     assert losses["gpu"] == pytest.approx(losses["cpu"], rel=1e-5)
+
+
+def test_the_losses_of_auxiliary_classifiers_count_0_3_each():
+    digits = data.load_digits(32)
+    few = digits.train.images[:16], digits.train.labels[:16]
+
+    def without_dropout():
+        net = models.googlenet_small(rng=0).train()
+        for _, layer in net.named_layers():
+            if isinstance(layer, Dropout):
+                layer.p = 0.0
+        return net
+
+    trained = without_dropout()
+    history = training.fit(trained, few, few, optim.SGD(trained.parameters(), lr=0.001), epochs=1,
+                           batch_size=16, rng=0, progress=False)
+    net, loss = without_dropout(), SoftmaxCrossEntropy()
+    dys = []
+    for logits, share in zip(net.forward(few[0]), (1, 0.3, 0.3), strict=True):
+        value = loss.forward(logits, few[1])
+        dys.append(share * loss.backward())
+        if share == 1:
+            assert abs(history[0].train_loss - value) < 1e-4        # the head's loss alone
+    net.backward(*[dy.astype(np.float32) for dy in dys])
+    for (name, p), q in zip(net.named_parameters(), trained.parameters(), strict=True):
+        np.testing.assert_allclose(q.value, p.value - 0.001 * p.grad, rtol=1e-4, atol=1e-6,
+                                   err_msg=name)

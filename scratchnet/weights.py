@@ -95,9 +95,9 @@ def load(model: Layer, path: str | os.PathLike, skip_head: bool = False) -> Laye
     The file must have every name of `model.state_dict()` and no other; PyTorch's
     num_batches_tracked are passed over. Floating-point numbers are converted to the network's.
 
-    skip_head=True is for other classes than the file's: the head, the last layer whose weight
-    has two or more dimensions, keeps its own values; so does each array that differs from the
-    file only in having the new number of classes for the old (the auxiliary heads of
+    skip_head=True is for other classes than the file's: the head, the last layer that has
+    an array of two or more dimensions, keeps its own values; so does each array that differs from
+    the file only in having the new number of classes for the old (the auxiliary heads of
     GoogLeNet). Everything else must fit.
 
     Raises ValueError that lists what does not fit, or says what is wrong with the file;
@@ -115,7 +115,7 @@ def load(model: Layer, path: str | os.PathLike, skip_head: bool = False) -> Laye
     _refuse_renamed(path)
     own = {name: Entry(array.shape, array.dtype.name) for name, array, _ in model._state()}
     with _damage_told(path), open_file(path) as (found, read):
-        heads = _heads(model, own, found)
+        heads = _heads(own, found)
         skipped = heads if skip_head else set()
         problems = _misfits(own, found, skipped)
         if skip_head and heads >= own.keys():
@@ -159,13 +159,12 @@ def _misfits(own: dict[str, Entry], found: dict[str, Entry], skipped: set[str]) 
             + _listed(misfits))
 
 
-def _heads(model: Layer, own: dict[str, Entry], found: dict[str, Entry]) -> set[str]:
+def _heads(own: dict[str, Entry], found: dict[str, Entry]) -> set[str]:
     """The names, in the network and in the file, that skip_head leaves alone."""
-    weights = [name for name, parameter in model.named_parameters()
-               if len(parameter.value.shape) > 1]
-    if not weights:
+    tables = [name for name, (shape, _) in own.items() if len(shape) > 1]
+    if not tables:
         return set()
-    last = weights[-1]
+    last = tables[-1]
     head = last.rpartition(".")[0]
     skipped = {name for name in (*own, *found) if name.rpartition(".")[0] == head}
     classes, its_classes = own[last].shape[:1], found[last].shape[:1] if last in found else ()
@@ -292,8 +291,8 @@ def _format(path: Path) -> Format:
     """The format that goes with the suffix of `path`."""
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
-        convert = (": convert it with tools/convert_pth.py" if suffix in (".pth", ".pt", ".bin")
-                   else "")
+        convert = (": convert it with tools/convert_pth.py of the scratchnet repository"
+                   if suffix in (".pth", ".pt", ".bin") else "")
         raise ValueError(f"a weights file ends in .npz or .safetensors; got {path.name!r}{convert}")
     if suffix == ".safetensors" and find_spec("safetensors") is None:
         raise ImportError('.safetensors files need the safetensors package: pip install '
@@ -313,7 +312,7 @@ def _refuse_renamed(path: Path) -> None:
                   ".pth" if start.startswith(b"\x80") or b"data.pkl" in start else
                   ".npz" if start.startswith(b"PK") else suffix)
     if looks_like != suffix:
-        advice = {".pth": "convert it with tools/convert_pth.py",
+        advice = {".pth": "convert it with tools/convert_pth.py of the scratchnet repository",
                   ".npy": "one array is no network"}.get(looks_like, "rename it")
         raise ValueError(f"{path} holds what belongs in a {looks_like} file: {advice}")
 

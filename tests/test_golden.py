@@ -34,7 +34,7 @@ def changed(name, change):
     """The comparison for a network in which something has been changed."""
     net = models.get_model(name, rng=0)
     change(net)
-    return golden.compare(name, golden.load_golden(name), net)
+    return golden.verify_network(name, golden.load_golden(name), net)
 
 
 def test_a_difference_is_named_layer_by_layer():

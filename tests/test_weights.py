@@ -460,7 +460,7 @@ def test_a_table_of_unlucky_length_is_not_taken_for_another_format(tmp_path, len
 @pytest.mark.parametrize("name", ["w", "w.pth", "w.h5", "w.npz.gz"])
 def test_other_suffixes_are_refused(tmp_path, name):
     message = f"ends in .npz or .safetensors; got '{name}'" + (
-        ": convert it with tools/convert_pth.py" if name == "w.pth" else "$")
+        ": convert it with tools/convert_pth.py of" if name == "w.pth" else "$")
     refused(network(), tmp_path / name, message)
     with pytest.raises(ValueError, match=message):
         weights.save(network(), tmp_path / name)
@@ -798,3 +798,26 @@ def test_the_converter_without_pytorch_says_what_to_install(tmp_path, convert, m
     monkeypatch.setitem(sys.modules, "torch", None)
     assert convert.main([str(tmp_path / "in.pth"), str(tmp_path / "out.npz")]) == 1
     assert "needs PyTorch: python -m pip install torch" in capsys.readouterr().err
+
+
+def test_the_head_of_lenet_is_its_table_of_codes(tmp_path):
+    three = models.lenet5(num_classes=3, rng=0)
+    weights.save(three, tmp_path / "w.npz")
+    four = models.lenet5(num_classes=4, rng=1)
+    codes = four.OUT.codes.copy()
+    weights.load(four, tmp_path / "w.npz", skip_head=True)
+    assert np.array_equal(four.F6.weight.value, three.F6.weight.value)
+    assert np.array_equal(four.OUT.codes, codes)
+
+
+@pytest.mark.parametrize("name", [n for n in models.list_models() if n.endswith("_small")])
+def test_every_small_network_loads_all_but_its_head(name, tmp_path):
+    three = models.get_model(name, num_classes=3, rng=0)
+    weights.save(three, tmp_path / "w.npz")
+    four = models.get_model(name, num_classes=4, rng=1)
+    before, expected = four.state_dict(), three.state_dict()
+    after = weights.load(four, tmp_path / "w.npz", skip_head=True).state_dict()
+    fresh = {key for key in after if not np.array_equal(after[key], expected.get(key))}
+    assert {key for key in before if before[key].shape != expected[key].shape} <= fresh
+    assert all(np.array_equal(after[key], before[key]) for key in fresh)
+    assert len(fresh) <= 6                              # weight and bias of the head, or of three

@@ -5,8 +5,9 @@
 
 Beside this file lies a table for each network, NAME.txt: a head of "# key value" lines, then a
 line a layer in the order in which it runs: name, kind, output shape, parameters, MACs. Where
-the numbers come from is its first line; they were traced from others' definitions, not from
-this library. Only the names are ours. What the tables leave out are steps that have neither
+the numbers come from is its first line: torchvision's, timm's or Cadene's definition, or, where
+there is none, the paper's table written out in PyTorch, apart from this library; both traced
+layer by layer. Only the names are ours. What the tables leave out are steps that have neither
 numbers nor a choice: flattening, adding, laying side by side, padding.
 
 `notes.py` says where a network departs from its paper on purpose, and where a paper's own
@@ -109,10 +110,10 @@ def verify(name: str) -> Verification:
     """
     golden = load_golden(name)
     net = models.get_model(name, rng=0)
-    return compare(name, golden, net)
+    return verify_network(name, golden, net)
 
 
-def compare(name: str, golden: Golden, net: Layer) -> Verification:
+def verify_network(name: str, golden: Golden, net: Layer) -> Verification:
     """Compare a network, `net`, with a table."""
     table = summary(net, golden.input_shape)
     ours = _lines("", table.rows)

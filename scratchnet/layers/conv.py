@@ -96,9 +96,10 @@ class Conv2d(Layer):
             (H, W), (ph, pw) = x.shape[2:], padding
             KH, KW = (d * (k - 1) + 1 for d, k in zip(dilation, self.kernel_size, strict=True))
             raise ValueError(
-                f"{self} looks through a window of {KH}×{KW}; got images of {H}×{W}, with "
-                f"padding {H + 2 * ph}×{W + 2 * pw}: too small. Use larger images, more "
-                f"padding, or less shrinking before this layer")
+                f"{self} looks through a window of {KH}×{KW}; got images of {H}×{W}"
+                + (f", with padding {H + 2 * ph}×{W + 2 * pw}" if ph or pw else "")
+                + ": too small. Use larger images, more padding, or less shrinking before this "
+                  "layer")
 
     def __repr__(self) -> str:
         stride, padding, dilation, groups = self.geometry

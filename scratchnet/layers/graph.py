@@ -28,6 +28,8 @@ class Graph(Layer):
     """
 
     def __init__(self, *rows: tuple, inputs: tuple[str, ...] = ("x",)):
+        if not isinstance(inputs, tuple | list) or not inputs:
+            raise ValueError(f"Graph: inputs are a tuple of one name or more; got {inputs!r}")
         self._inputs, self._rows = tuple(inputs), []
         known, last_use = set(inputs), {}
         if len(known) < len(self._inputs):

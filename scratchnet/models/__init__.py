@@ -157,7 +157,7 @@ def input_shape(name: str) -> tuple[int, int, int]:
 
 
 def _find(name: str) -> tuple[Callable[..., Layer], int]:
-    if name not in _MODELS:
+    if not isinstance(name, str) or name not in _MODELS:
         near = difflib.get_close_matches(str(name), _MODELS, n=1, cutoff=0)
         raise ValueError(f"unknown model {name!r}: did you mean {near[0]!r}? "
                          f"models.list_models() lists all {len(_MODELS)}")

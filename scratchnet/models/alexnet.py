@@ -34,7 +34,8 @@ Networks", NIPS 2012.
 
 `alexnet_owt` is the other AlexNet, the one of torchvision: one tower, no LRN, fewer filters
 (64, 192, 384, 256, 256), 224×224 with padding 2, dropout before fc6 and fc7 instead of after.
-61,100,840 parameters. Departure from its paper: that has 384 filters in conv4, not 256.
+61,100,840 parameters. Departure from its paper: that has 384 filters in conv4, not 256
+(recalled, not looked up again).
 Krizhevsky, "One Weird Trick for Parallelizing Convolutional Neural Networks", 2014.
 """
 import numpy as np

@@ -125,15 +125,18 @@ def cifar_plain56(num_classes: int = 10, in_channels: int = 3,
 def _cifar(block: type[Layer], n: int, num_classes: int, in_channels: int,
            rng: int | np.random.Generator | None) -> Sequential:
     rng = np.random.default_rng(rng)
+
+    def smaller(C: int) -> Layer:
+        """The first block of a stage: half the side, twice the channels."""
+        return block(C, 2 * C, 2, None if block is PlainBlock else PadShortcut(C, 2 * C), rng)
+
     return Sequential(
         conv1=Conv2d(in_channels, 16, 3, padding=1, bias=False, rng=rng),
         bn1=BatchNorm2d(16),
         relu=ReLU(),
         layer1=Sequential(*[block(16, 16, rng=rng) for _ in range(n)]),
-        layer2=Sequential(block(16, 32, 2, PadShortcut(16, 32), rng),
-                          *[block(32, 32, rng=rng) for _ in range(n - 1)]),
-        layer3=Sequential(block(32, 64, 2, PadShortcut(32, 64), rng),
-                          *[block(64, 64, rng=rng) for _ in range(n - 1)]),
+        layer2=Sequential(smaller(16), *[block(32, 32, rng=rng) for _ in range(n - 1)]),
+        layer3=Sequential(smaller(32), *[block(64, 64, rng=rng) for _ in range(n - 1)]),
         avgpool=AdaptiveAvgPool2d(1),
         flatten=Flatten(),
         fc=Linear(64, num_classes, rng=rng),

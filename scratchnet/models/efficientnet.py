@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.layer import Layer
+from scratchnet.layer import Layer, in_layer
 from scratchnet.layers import (
     AdaptiveAvgPool2d,
     Conv2d,
@@ -68,7 +68,8 @@ class MBConv(Layer):
         self.stochastic_depth = StochasticDepth(p, rng=rng)
 
     def forward(self, x: Any) -> Any:
-        y = self.block(x)
+        with in_layer("block"):
+            y = self.block(x)
         return x + self.stochastic_depth(y) if self.shortcut else y
 
     def backward(self, dy: Any) -> Any:

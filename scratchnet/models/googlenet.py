@@ -32,7 +32,7 @@ Two auxiliary classifiers, on 4a and 4d, add 6,379,728 parameters in training on
 
 Departures: pooling rounds up, as in Caffe (112 → 56 → 28 → 14 → 7 needs it). The paper names no
 constants for LRN; these are its Caffe model's (α = 1e-4/5, n = 5, k = 1). The paper's column of
-parameters disagrees with its own channels in most rows (conv1: 2.7K for 7·7·3·64 = 9.4K).
+parameters disagrees with its own channels in nine of twelve rows (conv1: 2.7K for 9,408).
 
 `googlenet_bn` is torchvision's: batch normalisation instead of LRN and biases, 3×3 in place
 of the 5×5 (an old mistake, kept for the sake of the published weights), last pooling 2×2,

@@ -38,7 +38,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.layer import Layer
+from scratchnet.layer import Layer, in_layer
 from scratchnet.layers import (
     AdaptiveAvgPool2d,
     Concat,
@@ -66,7 +66,10 @@ class InceptionResidual(Concat):
         self.conv2d, self.scale, self.act = conv2d, scale, ReLU() if act else Identity()
 
     def forward(self, x: Any) -> Any:
-        return self.act(x + self.scale * self.conv2d(super().forward(x)))
+        y = super().forward(x)
+        with in_layer("conv2d"):
+            y = self.conv2d(y)
+        return self.act(x + self.scale * y)
 
     def backward(self, dy: Any) -> Any:
         dsum = self.act.backward(dy)

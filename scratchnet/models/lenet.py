@@ -91,6 +91,7 @@ def lenet5(num_classes: int = 10, in_channels: int = 1,
 
 def codes(num_classes: int, rng: int | np.random.Generator | None = None) -> np.ndarray:
     """The ±1 codes of the output, (num_classes, 84): the digits' pictures for ten classes."""
+    whole(num_classes, "lenet5: num_classes")
     if num_classes != 10:
         bits = np.random.default_rng(rng).integers(0, 2, (num_classes, 84))
     else:
@@ -167,9 +168,9 @@ class Subsampling(Layer):
 class PartialConv2d(Layer):
     """(N, C, H, W) → (N, O, H−K+1, W−K+1): a convolution whose map o looks at maps connections[o].
 
-    Its weights are one K×K filter for each connection, (connections, K, K). To compute, they are
-    laid out as an ordinary convolution's, (O, C, K, K), with 0 where nothing is connected;
-    backward picks the connected ones out of dw again.
+    Its weights are one K×K filter for each connection, (connections, K, K); they begin as 0. To
+    compute, they are laid out as an ordinary convolution's, (O, C, K, K), with 0 where nothing is
+    connected; backward picks the connected ones out of dw again.
     Raises ValueError for connections to maps that do not exist, or to the same map twice.
     """
 

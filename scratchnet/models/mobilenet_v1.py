@@ -22,13 +22,16 @@ pair dw (3×3, stride s) and pw (1×1):
 `width` multiplies every number of channels: 1.0, 0.75, 0.5 and 0.25 have 4,231,976, 2,585,560,
 1,331,592 and 470,072 parameters.
 
-Departures: the paper's table prints stride 2 for row 13, but its shapes need 1. Padding is 1
+Departures: the paper's table prints stride 2 for row 13 (recalled, not looked up again), but
+its shapes need 1. Padding is 1
 on each side; TensorFlow's own network pads stride-2 layers below and on the right only, and has
 ReLU6 where the paper has ReLU.
 
 Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
 Applications", 2017.
 """
+from numbers import Real
+
 import numpy as np
 
 from scratchnet.layer import Layer
@@ -50,7 +53,7 @@ PAIRS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (5
 def mobilenet_v1(num_classes: int = 1000, in_channels: int = 3,
                  rng: int | np.random.Generator | None = None, width: float = 1.0) -> Sequential:
     """(N, in_channels, 224, 224) → (N, num_classes); channels times `width`."""
-    if not 0 < width <= 4:
+    if isinstance(width, bool) or not isinstance(width, Real) or not 0 < width <= 4:
         raise ValueError(f"mobilenet_v1: width multiplies the channels, above 0 and up to 4; got "
                          f"{width!r}")
     return _mobilenet(32, PAIRS, width, num_classes, in_channels, rng)

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.layer import Layer
+from scratchnet.layer import Layer, in_layer
 from scratchnet.layers import (
     AdaptiveAvgPool2d,
     BatchNorm2d,
@@ -63,7 +63,8 @@ class InvertedResidual(Layer):
         )
 
     def forward(self, x: Any) -> Any:
-        y = self.conv(x)
+        with in_layer("conv"):
+            y = self.conv(x)
         return x + y if self.shortcut else y
 
     def backward(self, dy: Any) -> Any:

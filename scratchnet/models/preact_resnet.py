@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.layer import Layer
+from scratchnet.layer import Layer, in_layer
 from scratchnet.layers import (
     AdaptiveAvgPool2d,
     BatchNorm2d,
@@ -51,8 +51,12 @@ class PreActBlock(Layer):
         self.preact, self.body, self.shortcut, self.shared = preact, body, shortcut, shared
 
     def forward(self, x: Any) -> Any:
-        a = self.preact(x)
-        f, shortcut = self.body(a), self.shortcut(a if self.shared else x)
+        with in_layer("preact"):
+            a = self.preact(x)
+        with in_layer("body"):
+            f = self.body(a)
+        with in_layer("shortcut"):
+            shortcut = self.shortcut(a if self.shared else x)
         if f.shape != shortcut.shape:
             raise ValueError(f"{self} adds its body and its shortcut, so both must have one "
                              f"shape; got {f.shape} and {shortcut.shape}")

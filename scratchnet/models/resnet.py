@@ -113,6 +113,8 @@ class PlainBlock(Sequential):
 
     def __init__(self, in_channels: int, width: int, stride: int = 1,
                  downsample: None = None, rng: np.random.Generator | None = None):
+        if downsample is not None:
+            raise ValueError("PlainBlock has no shortcut, and so no downsample")
         super().__init__(
             conv1=Conv2d(in_channels, width, 3, stride, 1, bias=False, rng=rng),
             bn1=BatchNorm2d(width),

@@ -49,7 +49,7 @@ def test_small_has_the_same_layers_in_the_same_order(alexnet):
 
 
 def test_whole_2012_network_passes_the_check(alexnet):
-    """All 61 million parameters at once, one probe an argument, dropout on."""
+    """All 61 million parameters and the image, moved at once; dropout on."""
     x = np.random.default_rng(0).standard_normal((1, 3, 227, 227), dtype=np.float32)
     gradcheck.assert_correct(alexnet.train(), x, probes=1)
 

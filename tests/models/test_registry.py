@@ -1,4 +1,6 @@
 """The networks by name: what the registry promises, and what it refuses."""
+import re
+
 import numpy as np
 import pytest
 
@@ -71,9 +73,11 @@ def test_input_shapes():
 
 @pytest.mark.parametrize("call", [models.get_model, models.input_shape])
 @pytest.mark.parametrize("name, near", [("resnet5", "resnet50"), ("alexnett", "alexnet"),
-                                        ("densenet-121", "densenet121"), ("", ""), (None, "")])
+                                        ("densenet-121", "densenet121"), ("", ""), (None, ""),
+                                        (["a"], "")])
 def test_an_unknown_name_suggests_the_nearest(call, name, near):
-    with pytest.raises(ValueError, match=f"unknown model {name!r}: did you mean '{near}"):
+    message = re.escape(f"unknown model {name!r}: did you mean '{near}")
+    with pytest.raises(ValueError, match=message):
         call(name)
 
 
@@ -83,7 +87,9 @@ def test_an_unknown_name_suggests_the_nearest(call, name, near):
     ({"in_channels": -3}, r"Conv2d: in_channels must be an integer ≥ 1; got -3"),
 ])
 def test_wrong_options_are_named(options, message):
-    for name in ("resnet_small", "vgg_small", "nasnet_small"):
+    for name in ("resnet_small", "vgg_small", "nasnet_small", "lenet5"):
+        if name == "lenet5" and "num_classes" in options:
+            message = "num_classes must be an integer ≥ 1"
         with pytest.raises(ValueError, match=message):
             models.get_model(name, **options)
 
@@ -97,7 +103,7 @@ def test_mobilenets_of_all_widths_have_the_published_counts(width, params):
     assert summary(net, (3, 224, 224)).macs == macs
 
 
-@pytest.mark.parametrize("width", [0, -1, 5, float("nan")])
+@pytest.mark.parametrize("width", [0, -1, 5, float("nan"), "a", True])
 def test_a_width_that_is_none_is_refused(width):
     with pytest.raises(ValueError, match="width multiplies the channels"):
         models.mobilenet_v1(width=width)
@@ -128,3 +134,15 @@ def test_an_image_too_small_names_the_layer(name, side, message):
     with no_grad(), pytest.raises(ValueError) as error:
         net.forward(np.zeros((1, C, side, side), dtype=np.float32))
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["preact_resnet50", "mobilenet_v2", "efficientnet_b0", "resnet50",
+                                  "inception_resnet_v2", "densenet121", "se_resnet50"])
+def test_the_place_in_an_error_is_a_layer_that_exists(name):
+    """Two images whose last maps have one pixel train; one image does not: which layer says so?"""
+    net = models.get_model(name, num_classes=3, rng=0).train()
+    side = 75 if "inception" in name else 32
+    with pytest.raises(ValueError) as error:
+        net.forward(np.ones((1, 3, side, side), dtype=np.float32))
+    place = re.match(r"in ([\w.]+): BatchNorm2d\(\d+\) needs more than one", str(error.value))
+    assert place[1] in dict(net.named_layers())

@@ -1,14 +1,15 @@
 """Do the small networks learn, and how long does a step take?
 
-    python benchmarks/small_networks.py
+    python benchmarks/small_networks.py [NAME …]
 
 Each network sees the same 64 digits (32×32) at every step: SGD with momentum 0.9, dropout on,
-auxiliary losses 0.3 each, at most 200 steps. Prints a table and writes
-benchmarks/results/small_networks.json: parameters, the first step with a loss below 0.05, and
-the median time of a training step (forward, loss, backward, update).
+auxiliary losses 0.3 each, at most 200 steps. Prints a table and keeps
+benchmarks/results/small_networks.json up to date: parameters, the first step with a loss below
+0.05, and the median time of a training step (forward, loss, backward, update).
 """
 import json
 import platform
+import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -50,9 +51,9 @@ def learn(name: str) -> dict:
             "milliseconds_a_step": round(1000 * median(seconds))}
 
 
-def main() -> int:
-    """Train them all; 1 if one does not learn."""
-    names = [*[name for name in models.list_models() if name.endswith("_small")], "lenet5"]
+def main(names: list[str]) -> int:
+    """Train them all, or those named; 1 if one does not learn."""
+    names = names or [*[name for name in models.list_models() if name.endswith("_small")], "lenet5"]
     print(f"{'network':28s}{'parameters':>11s}{'rate':>7s}{'steps':>6s}{'loss':>8s}{'ms/step':>9s}")
     results = []
     for name in names:
@@ -61,13 +62,16 @@ def main() -> int:
         print(f"{name:28s}{row['parameters']:11,d}{row['rate']:7g}{row['steps']:6d}"
               f"{row['last_loss']:8.4f}{row['milliseconds_a_step']:9d}"
               f"{'' if row['learned'] else '  NOT LEARNED'}", flush=True)
+    rows = json.loads(RESULTS.read_text("utf-8"))["networks"] if RESULTS.exists() else []
+    rows = [row for row in rows if row["network"] not in names] + results
+    rows.sort(key=lambda row: row["network"])
     RESULTS.write_text(json.dumps({
         "what": __doc__.splitlines()[0], "batch": 64, "python": platform.python_version(),
         "numpy": np.__version__, "machine": platform.machine(),
-        "date": time.strftime("%Y-%m-%d"), "networks": results}, indent=1) + "\n", "utf-8")
+        "date": time.strftime("%Y-%m-%d"), "networks": rows}, indent=1) + "\n", "utf-8")
     print(f"written: {RESULTS.name}")
     return 0 if all(row["learned"] for row in results) else 1
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

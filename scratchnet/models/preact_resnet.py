@@ -138,17 +138,17 @@ def preact_resnet50(num_classes: int = 1000, in_channels: int = 3,
 def cifar_preact_resnet110(num_classes: int = 10, in_channels: int = 3,
                            rng: int | np.random.Generator | None = None) -> Sequential:
     """n = 18, (N, in_channels, 32, 32) → (N, num_classes)."""
-    return _cifar_preact(18, num_classes, in_channels, rng)
+    return _cifar_preact(18, num_classes, in_channels, rng, stride=1)
 
 
 def preact_resnet_small(num_classes: int = 10, in_channels: int = 1,
                         rng: int | np.random.Generator | None = None) -> Sequential:
-    """n = 2 (14 layers), (N, in_channels, 32, 32) → (N, num_classes)."""
-    return _cifar_preact(2, num_classes, in_channels, rng)
+    """n = 2 (14 layers), at half the side, (N, in_channels, 32, 32) → (N, num_classes)."""
+    return _cifar_preact(2, num_classes, in_channels, rng, stride=2)
 
 
 def _cifar_preact(n: int, num_classes: int, in_channels: int,
-                  rng: int | np.random.Generator | None) -> Sequential:
+                  rng: int | np.random.Generator | None, stride: int) -> Sequential:
     rng = np.random.default_rng(rng)
     C, layers = 16, {}
     for i, width in enumerate((16, 32, 64)):
@@ -158,7 +158,7 @@ def _cifar_preact(n: int, num_classes: int, in_channels: int,
             C = width
         layers[f"layer{i + 1}"] = Sequential(*blocks)
     return Sequential(
-        conv1=Conv2d(in_channels, 16, 3, padding=1, bias=False, rng=rng),
+        conv1=Conv2d(in_channels, 16, 3, stride, padding=1, bias=False, rng=rng),
         **layers,
         bn=BatchNorm2d(64),
         relu=ReLU(),

@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parent / "results" / "gradcheck_networks.json"
 #: One of each family or more, and the side of its images.
 NETWORKS = {
     "lenet5": 32, "alexnet": 227, "zfnet": 224, "nin": 128, "vgg16": 32, "googlenet": 224,
-    "googlenet_bn": 64, "inception_v4": 96, "inception_resnet_v2": 96, "resnet50": 64,
+    "googlenet_bn": 64, "inception_v4": 139, "inception_resnet_v2": 139, "resnet50": 64,
     "resnet18": 64, "cifar_resnet20": 32, "cifar_plain20": 32, "preact_resnet50": 64,
     "resnext50_32x4d": 64, "se_resnet50": 64, "densenet121": 64, "cifar_densenet_bc100": 32,
     "mobilenet_v1": 64, "mobilenet_v2": 64, "nasnet_a_mobile": 224, "efficientnet_b0": 64,

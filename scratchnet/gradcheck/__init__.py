@@ -18,6 +18,7 @@ One check asks four kinds of question, each in a file of its own:
 "Inconclusive" is not a pass: the report says so, and `passed` is False.
 """
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,16 @@ import numpy as np
 from scratchnet.backend import is_array, to_host
 from scratchnet.gradcheck.derivative import check_values
 from scratchnet.gradcheck.hygiene import check_hygiene
-from scratchnet.gradcheck.report import Finding, Report, Row
+from scratchnet.gradcheck.report import Cause, Configuration, Finding, Report, Row
 from scratchnet.gradcheck.subject import BackwardError, Subject, own_randomness
 from scratchnet.gradcheck.ties import check_ties
 
-__all__ = ["Finding", "Report", "Row", "assert_correct", "check"]
+__all__ = ["Cause", "Configuration", "Finding", "Report", "Row", "assert_correct", "check"]
 
 
 def check(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
-          rng: int | np.random.Generator = 0) -> Report:
+          rng: int | np.random.Generator = 0, reference: Any = None,
+          others: Sequence[Configuration] = ()) -> Report:
     """Check every gradient of `layer` at `inputs`; nothing of yours is changed.
 
     layer      an object with forward(*inputs) and backward(dy). Parameters are found in a
@@ -52,6 +54,10 @@ def check(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
                that fails, for each)
     tolerance  relative, for the complex step; differences are held to 1e-6
     rng        where dy and the directions come from
+    reference  a layer whose forward is right, with parameters of the same names: forward is
+               compared with it first, and derivatives are taken of it
+    others     the same layer in other settings, each with its reference: if the check fails,
+               the diagnosis asks there too
 
     Errors that forward raises for these inputs are passed on; those of backward are findings.
     Raises ValueError for inputs that are not finite arrays.

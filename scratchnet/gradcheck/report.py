@@ -1,5 +1,6 @@
-"""Report — what a gradient check found, as a table."""
+"""Report — what a gradient check found, as a table, and why, as a sentence."""
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,36 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """A mistake that would explain what was found.
+
+    confidence "exact": the wrong gradient was reproduced, number by number, in more than one
+               setting; "likely": reproduced in one, or seen in its pattern; "guess": it fits
+    """
+
+    code: str               # the family: "sign", "scale", "missing term", …
+    argument: str           # whose gradient is wrong: "x", "weight", …; "" for all of the layer
+    says: str
+    evidence: str
+    confidence: str
+
+    def __str__(self) -> str:
+        start = {"guess": "Perhaps", "likely": "Likely cause"}.get(self.confidence, "Cause")
+        return f"{start}: {self.says} ({self.evidence})"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A layer, its inputs and its reference in one setting; the label completes "wrong only
+    with …"."""
+
+    label: str
+    layer: Any
+    inputs: tuple
+    reference: Any = None
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of one check; `print` it. True in an `if` exactly when it passed."""
 
@@ -35,6 +66,7 @@ class Report:
     rows: list[Row]
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
+    causes: list[Cause] = field(default_factory=list)       # the best first
 
     @property
     def verdict(self) -> str:
@@ -76,4 +108,5 @@ class Report:
             lines.append(f"  also correct: {', '.join(good)}")
         lines += [f"  {f.verdict.upper()} ({f.name}): {f.message}"
                   for f in asked if f.verdict != "correct"]
+        lines += [f"  {cause}" for cause in self.causes[:1]]
         return "\n".join(lines)

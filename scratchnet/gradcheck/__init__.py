@@ -25,6 +25,7 @@ import numpy as np
 
 from scratchnet.backend import is_array, to_host
 from scratchnet.gradcheck.derivative import check_values
+from scratchnet.gradcheck.diagnosis import diagnose
 from scratchnet.gradcheck.hygiene import check_hygiene
 from scratchnet.gradcheck.report import Cause, Configuration, Finding, Report, Row
 from scratchnet.gradcheck.subject import BackwardError, Subject, own_randomness
@@ -85,23 +86,28 @@ def check(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
     if not 0 < tolerance < 1:
         raise ValueError(f"check: tolerance must lie between 0 and 1; got {tolerance!r}")
 
+    rng = np.random.default_rng(rng)
     with own_randomness():
-        rows, findings = _examine(layer, inputs, probes, tolerance, np.random.default_rng(rng))
+        subject = Subject(layer, inputs, rng, reference)
+        rows, findings = _examine(subject, probes, tolerance, rng)
+        causes = diagnose(subject, rows, findings, others, rng)
     name = repr(layer) if type(layer).__repr__ is not object.__repr__ else type(layer).__name__
-    return Report(name, rows, findings, time.perf_counter() - start)
+    return Report(name, rows, findings, time.perf_counter() - start, causes)
 
 
 def assert_correct(layer: Any, *inputs: Any, probes: int = 4, tolerance: float = 1e-10,
-                   rng: int | np.random.Generator = 0) -> None:
+                   rng: int | np.random.Generator = 0, reference: Any = None) -> None:
     """Raise AssertionError with the whole report unless check(…) passes."""
-    report = check(layer, *inputs, probes=probes, tolerance=tolerance, rng=rng)
+    report = check(layer, *inputs, probes=probes, tolerance=tolerance, rng=rng,
+                   reference=reference)
     if not report.passed:
         raise AssertionError(f"gradient check failed\n{report}")
 
 
-def _examine(layer: Any, inputs: tuple, probes: int, tolerance: float,
+def _examine(subject: Subject, probes: int, tolerance: float,
              rng: np.random.Generator) -> tuple[list[Row], list[Finding]]:
-    subject = Subject(layer, inputs, rng)
+    if problem := subject.forward_problem():
+        return [], [Finding("forward", "wrong", problem)]
     try:
         first = subject.run(subject.dys)
     except BackwardError as error:

@@ -210,8 +210,8 @@ def _complex_steps(subject: Subject, values: dict, directions: list[dict]
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                ys = subject.forward([moved.pop(i, x) for i, x in enumerate(inputs)],
-                                     subject.fresh_complex(moved))
+                ys = subject.truth.forward([moved.pop(i, x) for i, x in enumerate(inputs)],
+                                           subject.truth.fresh_complex(moved))
                 derivative = sum(_dot(dy, y.imag) for dy, y in
                                  zip(subject.dys, ys, strict=True)) / H
         except Exception as error:          # whatever foreign code makes of complex numbers
@@ -230,8 +230,8 @@ def _differences(subject: Subject, values: dict, u: dict, size: float, least: fl
     def loss(t: float) -> float:
         moved = {key: value + t * u[key] for key, value in values.items()}
         inputs = [moved.pop(i, x) for i, x in enumerate(subject.inputs)]
-        layer = subject.fresh({name: to_device(value, subject.device)
-                               for name, value in moved.items()})
+        layer = subject.truth.fresh({name: to_device(value, subject.device)
+                                     for name, value in moved.items()})
         return float(sum(_dot(dy, y) for dy, y in
                          zip(subject.dys, subject.forward(inputs, layer), strict=True)))
 

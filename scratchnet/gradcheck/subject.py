@@ -46,8 +46,10 @@ class Run:
 class Subject:
     """A float64 copy of the layer, its inputs, a random dy, and ways to evaluate it."""
 
-    def __init__(self, layer: Any, inputs: tuple, rng: np.random.Generator):
+    def __init__(self, layer: Any, inputs: tuple, rng: np.random.Generator,
+                 reference: Any = None):
         self.original, self.original_inputs = layer, inputs
+        self.original_reference = reference
         self.is_layer = isinstance(layer, Layer)
         self.device = device_of(inputs[0]) if inputs else "cpu"
         self.inputs = [_generic(to_host(x), rng) for x in inputs]
@@ -61,9 +63,47 @@ class Subject:
                                        p.VAR_POSITIONAL) for p in takes)
         self.slots = _layer_slots if self.is_layer else self._find_slots(rng)
         self._vary(rng)
+        self.truth = self if reference is None else self._double(reference)
         ys = self.forward()
         self.dys = [rng.standard_normal(y.shape) if self.takes_dy else np.ones(y.shape)
                     for y in ys]
+
+    def _double(self, reference: Layer) -> "Subject":
+        """The reference as a Subject with this one's inputs, parameters and buffers: what forward
+        should compute."""
+        truth = object.__new__(Subject)
+        vars(truth).update(vars(self))
+        state = {name: array for name, array, _ in self.layer._state()}
+        own = {name: array for name, array, _ in reference._state()}
+        if different := {n: a.shape for n, a in own.items()}.items() ^ {
+                n: a.shape for n, a in state.items()}.items():
+            raise ValueError(f"check: the reference needs the layer's parameters and buffers, of "
+                             f"the same names and shapes; different: {sorted(different)}")
+        doubles = {id(a): a.astype(np.float64) for a in arrays_in(reference)
+                   if a.dtype.kind == "f"}
+        truth.layer = _deepcopy(reference, doubles | {
+            id(own[name]): array for name, array in state.items()})
+        truth.is_layer, truth.slots, truth._complex, truth.truth = True, _layer_slots, None, truth
+        return truth
+
+    def forward_problem(self) -> str:
+        """How forward differs from the reference's, "" if it does not."""
+        if self.truth is self:
+            return ""
+        for y, true in zip(ys := self.forward(), trues := self.truth.forward(), strict=False):
+            if y.shape != true.shape:
+                return f"forward returned shape {y.shape}; expected {true.shape}"
+            if y.dtype.kind != "f" or not np.isfinite(y).all():
+                return f"forward returned {y.dtype} with NaN or infinity; expected finite numbers" \
+                    if y.dtype.kind == "f" else f"forward returned {y.dtype}; expected {true.dtype}"
+            wrong = np.abs(y - true)
+            if wrong.max(initial=0) > 1e-9 * max(np.abs(true).max(initial=0), 1e-300):
+                place = tuple(map(int, np.unravel_index(wrong.argmax(), wrong.shape)))
+                share = np.mean(wrong > 1e-9 * np.abs(true).max(initial=0))
+                return (f"forward is wrong{f' at {place}' if place else ''}: {y[place]:.6g}; expected "
+                        f"{true[place]:.6g} ({share:.0%} of its numbers are wrong)")
+        return "" if len(ys) == len(trues) else (
+            f"forward returned {len(ys)} arrays; expected {len(trues)}")
 
     # ── evaluating ───────────────────────────────────────────────────────────────────
 

@@ -1,0 +1,420 @@
+"""Experiments — causes found by asking "for what else would this gradient be right?"
+
+dx that uses w where wᵀ is meant is wrong for this w, but right for the transposed one: so forward
+is run again with another parameter, another input, another constant, in the other mode, or with
+one of its parts frozen, and its Jacobian compared with A. What reproduces A, explains it.
+"""
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from scratchnet.gradcheck.diagnosis.patterns import (
+    Hint,
+    _coefficient,
+    axes_of,
+    constants,
+    d,
+    index_maps,
+)
+from scratchnet.gradcheck.diagnosis.setting import Setting, is_block, same
+from scratchnet.gradcheck.subject import Subject, _deepcopy
+
+
+def _reproduces(s: Setting, name: str, replace: dict | None = None, layer: Any = None) -> bool:
+    """Is A the Jacobian of forward with these things replaced? Asked along two directions, for
+    every output."""
+    A, shape = s.analytic(name), s.value(name).shape
+    if not A.any():
+        return False
+    rng = np.random.default_rng(0)
+    try:
+        for _ in range(2):
+            u = rng.standard_normal(shape)
+            if not s.match(s.along(name, u, replace, layer), A @ u.ravel()):
+                return False
+    except Exception:               # forward does not take it
+        return False
+    return True
+
+
+def other_parameter(s: Setting, name: str) -> dict[str, Hint]:
+    """Right for another value of a parameter: transposed, flipped, rolled, 1, 0, …"""
+    found = {}
+    for p in s.first.grads:
+        if p == name:
+            continue
+        value = s.value(p)
+        for key, says, other in _changed(value, axes_of(s, p)):
+            if _reproduces(s, name, {p: other}):
+                found[f"{p} {key}"] = Hint(f"{d(name)} is right for {p} {says}",
+                                           f"reproduced with {p} {says}")
+                break
+    return found
+
+
+def _changed(value: np.ndarray, axes: tuple[str, ...]) -> Iterator[tuple[str, str, np.ndarray]]:
+    yield "is 1", "left out (taken as 1): the factor is missing", np.ones_like(value)
+    yield "negative", "with the opposite sign", -value
+    yield "inverse", "divided by instead of multiplied with (1/value)", 1 / np.where(
+        value, value, 1)
+    yield "squared", "used twice (squared)", value ** 2
+    yield "absolute", "without its sign (absolute value)", np.abs(value)
+    yield "is 0", "left out (taken as 0): a term is missing", np.zeros_like(value)
+    if value.ndim < 2:
+        if value.ndim == 1 and value.size > 1:
+            yield "reversed", "in reversed order", value[::-1].copy()
+        return
+    for key, says, index in index_maps(value.shape, axes):
+        if (index >= 0).all():
+            yield key, f"{says}", value.ravel()[index].reshape(value.shape)
+    half = value.shape[0] // 2
+    if value.shape[0] == 2 * half and half:
+        first = np.concatenate([value[:half]] * 2)
+        yield "first half", "with the first group's weights used for every group", first
+        yield "last half", "with the last group's weights used for every group", np.concatenate(
+            [value[half:]] * 2)
+    yield "first row", "with the first output's weights used for all", np.broadcast_to(
+        value[:1], value.shape).copy()
+    yield "rounded", "rounded to float32", value.astype(np.float32).astype(np.float64)
+
+
+def other_input(s: Setting, name: str) -> dict[str, Hint]:
+    """Right for another input: y in place of x, another sample's, shifted, unpadded, …"""
+    found = {}
+    for i in s.subject.floats:
+        x, label = s.subject.inputs[i], s.subject.input_name(i)
+        for key, says, other in _other_inputs(s, x, label):
+            if _reproduces(s, name, {i: other}):
+                found[f"{label} {key}"] = Hint(f"{d(name)} is right for {label} {says}",
+                                               f"reproduced with {label} {says}")
+                break
+    return found
+
+
+def _other_inputs(s: Setting, x: np.ndarray, label: str
+                  ) -> Iterator[tuple[str, str, np.ndarray]]:
+    y = s.first.ys[0]
+    if y.shape == x.shape:
+        yield "y", f"replaced by y: backward uses the output where the input {label} is meant", y
+    yield "rounded", "rounded to float32: a float32 buffer or conversion", x.astype(
+        np.float32).astype(np.float64)
+    yield "rounded 16", "rounded to float16: a float16 buffer or conversion", x.astype(
+        np.float16).astype(np.float64)
+    if x.ndim > 1 and len(x) > 1:
+        yield "first", "with the first sample used for all", np.broadcast_to(
+            x[:1], x.shape).copy()
+        yield "last", "with the last sample used for all", np.broadcast_to(
+            x[-1:], x.shape).copy()
+    yield "absolute", "without its sign", np.abs(x)
+    yield "negative", "with the opposite sign", -x
+    yield "positive", "with negative numbers set to 0", np.maximum(x, 0)
+    yield "squared", "squared", x * x
+    yield "is 1", "taken as 1: the factor is missing", np.ones_like(x)
+    if x.ndim > 1:
+        axes = tuple(range(x.ndim))[1:]
+        yield "centred", "after subtracting its mean", x - x.mean(axis=0)
+        yield "normalised", "normalised", (x - x.mean(axis=axes, keepdims=True)) / x.std(
+            axis=axes, keepdims=True)
+    if x.ndim == 4 and x.shape[1] > 1:
+        half = x.shape[1] // 2
+        if 2 * half == x.shape[1]:
+            yield "first half", "with the first group's channels used for every group", \
+                np.concatenate([x[:, :half]] * 2, axis=1)
+    if x.ndim > 1:
+        for key, says, index in index_maps(x.shape, axes_of(s, label)):
+            new = np.where(index >= 0, x.ravel()[index], 0).reshape(x.shape)
+            yield key, says, new
+
+
+def other_constant(s: Setting, name: str) -> dict[str, Hint]:
+    """Right for another value of a number in the layer: eps = 0, p → 1 − p, …"""
+    found = {}
+    for attribute, v in constants(s).items():
+        for says, other in (("0", 0.0), ("1", 1.0), (f"−{attribute}", -v),
+                            (f"2·{attribute}", 2 * v),
+                            (f"{attribute}/2", v / 2), (f"1/{attribute}", 1 / v),
+                            (f"{attribute} + 1", v + 1), (f"{attribute} − 1", v - 1),
+                            (f"1 − {attribute}", 1 - v), (f"{attribute}²", v * v)):
+            layer = _with_attribute(s, attribute, type(v)(other))
+            if layer is not None and _reproduces(s, name, layer=layer):
+                found[f"{attribute} {says}"] = Hint(
+                    f"{d(name)} is right for {attribute} = {says}: backward leaves {attribute} "
+                    f"out, or uses it otherwise than forward", f"reproduced with {attribute} = "
+                    f"{other:g}")
+                break
+    if hasattr(s.subject.layer, "training"):
+        mode = bool(s.subject.layer.training)
+        layer = _with_attribute(s, "training", not mode)
+        names = ("training", "evaluation")
+        if layer is not None and _reproduces(s, name, layer=layer):
+            here, there = names if mode else names[::-1]
+            found["mode"] = Hint(
+                f"{d(name)} is {there}'s gradient, though forward ran in {here} mode: what forward "
+                f"did (mask, batch statistics) must be remembered", f"reproduced in {there} mode")
+    return found
+
+
+def _with_attribute(s: Setting, attribute: str, value: Any) -> Any:
+    layer = copy.deepcopy(s.subject.truth.layer)
+    if not hasattr(layer, attribute):
+        return None
+    try:
+        if attribute == "training" and hasattr(layer, "train"):
+            layer.train(value)
+        else:
+            setattr(layer, attribute, value)
+    except Exception:
+        return None
+    return layer
+
+
+FACTORS = {     # attribute: (neutral value, what being right with it means)
+    "stride": (1, "wrong only with stride > 1: the stride is ignored, or dy is not spread out by "
+                  "it"),
+    "padding": (0, "wrong only with padding: the unpadded input is used, or the padding is "
+                   "cropped wrongly"),
+    "dilation": (1, "wrong only with dilation > 1: the dilation is ignored"),
+    "groups": (1, "wrong only with groups > 1: the groups are mixed up, or one group's part is "
+                  "used for all"),
+    "ceil_mode": (False, "wrong only with ceil_mode: the last, incomplete windows are not treated "
+                         "as in forward"),
+    "count_include_pad": (True, "wrong only if padding is not counted in the mean: the divisor"),
+}
+
+
+def factor(s: Setting, name: str) -> dict[str, Hint]:
+    """One factor at a time: is the gradient right once the stride is 1, the padding 0, …?"""
+    found = {}
+    layer = s.subject.original
+    for attribute, (neutral, says) in FACTORS.items():
+        for changed in _with_factor(layer, attribute, neutral):
+            try:
+                subject = Subject(changed, tuple(s.subject.inputs), np.random.default_rng(0))
+                right = not Setting(subject).wrong(name)
+            except Exception:               # the layer does not run with it
+                continue
+            if right:
+                found[attribute] = Hint(f"{d(name)} is {says}",
+                                        f"right with {attribute} = {neutral}", exact=False)
+    return found
+
+
+def _with_factor(layer: Any, attribute: str, neutral: Any) -> Iterator[Any]:
+    """Copies of the layer with an attribute (its own, or one of its geometry's) at `neutral`."""
+    geometry = getattr(layer, "geometry", None)
+    holders = [(layer, attribute)] if hasattr(layer, attribute) else []
+    if attribute == "padding":
+        holders += [(layer, n) for n in ("pad", "p") if isinstance(getattr(layer, n, None), int)]
+    for holder, key in holders:
+        value = getattr(holder, key)
+        new = (neutral,) * len(value) if isinstance(value, tuple) else neutral
+        if value != new and isinstance(value, int | tuple | bool):
+            changed = copy.deepcopy(layer)
+            try:
+                setattr(changed, key, new)
+            except AttributeError:
+                continue
+            yield changed
+    if hasattr(geometry, "_replace") and hasattr(geometry, attribute):
+        value = getattr(geometry, attribute)
+        new = (neutral,) * len(value) if isinstance(value, tuple) else neutral
+        if value != new:
+            changed = copy.deepcopy(layer)
+            changed.geometry = geometry._replace(**{attribute: new})
+            yield changed
+
+
+# ── additive terms ───────────────────────────────────────────────────────────────────
+
+
+def terms(s: Setting, name: str) -> dict[str, Hint]:
+    """A as a combination of the terms of the true gradient: which coefficient is not 1?"""
+    found = {}
+    for source in (declared_terms, parts_as_terms, loss_terms, normalisation_terms):
+        try:
+            parts = source(s, name)
+        except Exception:               # the terms are for another shape or mode
+            continue
+        if parts:
+            found |= regress(s, name, parts)
+            if found:
+                break
+    return found
+
+
+def regress(s: Setting, name: str, parts: dict[str, np.ndarray]) -> dict[str, Hint]:
+    """{key: Hint} for the terms of `parts` (name: Jacobian; their sum is N, if they are
+    complete) whose coefficient in A is not 1."""
+    A, N = s.analytic(name), s.numeric(name)
+    size = np.abs(N).max()
+    parts = {n: J for n, J in parts.items() if np.abs(J).max(initial=0) > 1e-9 * size}
+    if not s.match(sum(parts.values()), N) or len(parts) < 2:
+        return {}
+    matrix = np.array([J.ravel() for J in parts.values()]).T
+    coefficients, *_ = np.linalg.lstsq(matrix, A.ravel(), rcond=None)
+    if not same((matrix @ coefficients).reshape(A.shape), A, s.tolerance * 100):
+        return {}
+    off = {n: c for n, c in zip(parts, coefficients, strict=True) if abs(c - 1) > 1e-6}
+    if not off or len(off) == len(parts) and len({round(c, 9) for c in off.values()}) == 1:
+        return {}
+    says = "; ".join(f"the {n} term {_named_coefficient(s, c)}" for n, c in off.items())
+    key = ", ".join(f"{n} {_key(c)}" for n, c in off.items())
+    return {key: Hint(f"{d(name)}: {says}",
+                      "coefficients of the terms: " + ", ".join(
+                          f"{n} {c:.4g}" for n, c in zip(parts, coefficients, strict=True)))}
+
+
+def _key(c: float) -> str:
+    return "0" if abs(c) < 1e-6 else "negative" if c < 0 else "scaled"
+
+
+def _named_coefficient(s: Setting, c: float) -> str:
+    x = s.subject.inputs[s.subject.floats[0]]
+    m = x.size // x.shape[1] if x.ndim > 1 else x.size
+    for label, v in (("m", m), ("1/m", 1 / m), ("2", 2), ("1/2", 0.5),
+                     ("m/(m − 1)", m / (m - 1) if m > 1 else 0), ("(m − 1)/m", (m - 1) / m)):
+        if abs(c - v) < 1e-6 * max(v, 1e-9) and m > 2:
+            return f"is multiplied by {label} ({c:.4g})"
+    return _coefficient(c)
+
+
+def declared_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
+    """The terms that the layer's class, or its reference's, states beside its formula."""
+    truth = s.subject.truth
+    stated = getattr(truth.layer, "terms", None)
+    if stated is None or not isinstance(s.key(name), int):
+        return {}
+    return _jacobians(s, lambda layer, dy: stated_terms(layer, s, dy))
+
+
+def stated_terms(layer: Any, s: Setting, dy: np.ndarray) -> dict[str, np.ndarray]:
+    return layer.terms(*[np.array(x) for x in s.subject.inputs], dy)
+
+
+def _jacobians(s: Setting, terms_of: Callable) -> dict[str, np.ndarray]:
+    """The Jacobian of each term, row by row: terms_of(layer, dy) for dy = e_k."""
+    rows: dict[str, list] = {}
+    layer = s.subject.truth.layer
+    for k in range(s.rows):
+        dy = np.zeros(s.y_shape)
+        dy.reshape(-1)[k] = 1
+        for n, term in terms_of(layer, dy).items():
+            rows.setdefault(n, []).append(np.broadcast_to(
+                term, s.subject.inputs[s.subject.floats[0]].shape).ravel())
+    return {n: np.array(r) for n, r in rows.items()}
+
+
+def parts_as_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
+    """What flows through each part of a block: N less the Jacobian with that part frozen."""
+    parts = is_block(s.subject.truth.layer)
+    if not parts or len(parts) > 24:
+        return {}
+    N, found, rest = s.numeric(name), {}, s.numeric(name).copy()
+    for path, part in parts:
+        layer = _deepcopy(s.subject.truth.layer, {id(part): _Frozen(part)})
+        share = N - s.jacobian(name, layer=layer)
+        if np.abs(share).max() < 1e-9 * np.abs(N).max():
+            continue
+        if any(same(share, other) for other in found.values()):
+            continue                        # the same path: its first part names it
+        found[f"part {path!r}:"] = share
+        rest -= share
+    if not found:
+        return {}
+    if np.abs(rest).max() > 1e-9 * np.abs(N).max():
+        found["direct (shortcut)"] = rest
+    return found
+
+
+class _Frozen:
+    """A part whose output is a constant: it passes numbers on, and no derivative back."""
+
+    def __init__(self, part: Any):
+        self.part = part
+        self.training = getattr(part, "training", True)
+
+    def forward(self, *xs: Any) -> Any:
+        y = self.part.forward(*xs)
+        if isinstance(y, tuple):
+            return tuple(v.real.astype(v.dtype) for v in y)
+        return y.real.astype(y.dtype)
+
+    __call__ = forward
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "part":
+            raise AttributeError(name)
+        return getattr(self.part, name)
+
+    def __deepcopy__(self, memo: dict) -> "_Frozen":
+        return _Frozen(copy.deepcopy(self.part, memo))
+
+
+def loss_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
+    """Softmax with cross-entropy: p/N and the labels' −[c = t]/N."""
+    labels = [x for x in s.subject.inputs if x.dtype.kind in "iu"]
+    z = s.value(name)
+    if not isinstance(s.key(name), int) or len(labels) != 1 or z.ndim != 2 or s.y_shape:
+        return {}
+    N, C = z.shape
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    hot = np.zeros((N, C))
+    hot[np.arange(N), labels[0]] = 1
+    scale = 1 if s.match(s.numeric(name), (p - hot).reshape(1, -1)) else N
+    return {"probabilities'": (p / scale).reshape(1, -1),
+            "one-hot label": (-hot / scale).reshape(1, -1)}
+
+
+def normalisation_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
+    """Batch, layer and instance norm: directly, through the mean, through the variance.
+
+    Any layer that is one is recognised by its Jacobian, whatever it is called.
+    """
+    x, N = s.value(name), s.numeric(name)
+    if not isinstance(s.key(name), int) or s.y_shape != x.shape or x.ndim < 2:
+        return {}
+    direct_slope = np.diag(N)
+    axes_sets = {2: ((0,), (1,)), 3: ((0, 1), (2,), (1, 2)),
+                 4: ((0, 2, 3), (1, 2, 3), (2, 3), (1,), (0,))}.get(x.ndim, ())
+    factors = [np.ones_like(x)]
+    for p in s.first.grads:
+        v = s.value(p)
+        for shape in (v.shape, (1, v.size, *[1] * (x.ndim - 2)), (1,) * (x.ndim - 1) + (v.size,)):
+            try:
+                factors.append(np.broadcast_to(v.reshape(shape), x.shape))
+            except ValueError:
+                continue
+    epsilons = {1e-5, 1e-8, 1e-7, 1e-6, 1e-3, 1e-12, 0.0, *constants(s).values()}
+    for axes in axes_sets:
+        mean, var = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
+        m = x.size // mean.size
+        if m < 2:
+            continue
+        for gamma in factors:
+            for eps in epsilons:
+                if eps < 0:
+                    continue
+                std = np.sqrt(var + eps)
+                hat = (x - mean) / std
+                slope = gamma / std * (1 - 1 / m - hat * hat / m)
+                if not same(slope.ravel(), direct_slope, 1e-7):
+                    continue
+
+                def split(layer: Any, dy: np.ndarray, axes: tuple = axes, gamma: Any = gamma,
+                          std: Any = std, hat: Any = hat) -> dict:
+                    g = dy * gamma
+                    return {"direct": g / std,
+                            "mean": -g.mean(axis=axes, keepdims=True) / std,
+                            "variance": -hat * (g * hat).mean(axis=axes, keepdims=True) / std}
+                parts = _jacobians(s, split)
+                if s.match(sum(parts.values()), N):
+                    return parts
+    return {}
+
+
+
+EXPERIMENTS = (terms, other_parameter, other_constant, other_input, factor)
+

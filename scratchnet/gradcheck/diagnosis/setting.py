@@ -1,0 +1,277 @@
+"""Setting — both Jacobians of a layer, entry by entry: backward's, and the true one.
+
+Where the check asks along a few random directions, the diagnosis wants to see everything:
+A[k, i] is how strongly backward says that output k depends on number i of an argument, N[k, i]
+how strongly it does. Row k of A is backward(dy) for a dy that is 1 at k and 0 elsewhere; column i
+of N is forward's complex step along i. That takes as many calls as there are numbers, so the
+inputs are cut down first: a mistake in a layer shows on seven pixels as on seven hundred.
+"""
+import warnings
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import to_device
+from scratchnet.gradcheck.derivative import _complex_steps
+from scratchnet.gradcheck.subject import BackwardError, Subject
+from scratchnet.layer import Layer
+
+H = 1e-30
+EXACT = 1e-8            # relative: the same numbers, but for rounding
+MOST_ROWS, MOST_COLUMNS = 1500, 3000
+SIZES = ((3, 5), (3, 7), (3, 9), (4, 12), (4, 16))      # batch and side, until the layer runs
+
+
+class Setting:
+    """One layer at one input, with A and N for each of its arguments, as they are asked for."""
+
+    def __init__(self, subject: Subject, label: str = ""):
+        self.subject, self.label = subject, label
+        self.first = subject.run(subject.dys)
+        self.y_shape = self.first.ys[0].shape if len(self.first.ys) == 1 else (
+            sum(y.size for y in self.first.ys),)
+        if problems := subject.shape_problems(self.first):
+            raise BackwardError(str(problems[0]))
+        self._columns: dict[Any, np.ndarray] = {}
+        self.tolerance = EXACT
+
+    @cached_property
+    def rows(self) -> int:
+        return sum(y.size for y in self.first.ys)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Every argument that has a gradient: inputs first, then parameters."""
+        return [self.subject.input_name(i) for i in self.subject.floats] + list(self.first.grads)
+
+    def key(self, name: str) -> int | str:
+        for i in self.subject.floats:
+            if self.subject.input_name(i) == name:
+                return i
+        return name
+
+    def value(self, name: str) -> np.ndarray:
+        key = self.key(name)
+        return self.subject.inputs[key] if isinstance(key, int) else self.subject.values()[key]
+
+    def fits(self) -> bool:
+        """Small enough to be seen whole?"""
+        return self.rows <= MOST_ROWS
+
+    @cached_property
+    def _analytic(self) -> dict[str, np.ndarray]:
+        """A for each argument."""
+        subject, ys = self.subject, self.first.ys
+        zeros = [np.zeros(y.shape) for y in ys]
+        rows = []
+        for n, y in enumerate(ys):
+            for k in range(y.size):
+                dys = [z.copy() for z in zeros]
+                dys[n].reshape(-1)[k] = 1
+                if not subject.takes_dy:
+                    dys = subject.dys
+                run = subject.run(dys)
+                rows.append([np.asarray(g, np.float64).ravel() for g in
+                             (*run.dxs, *run.grads.values())])
+        return {name: np.array(column) for name, column in
+                zip(self.names, zip(*rows, strict=True), strict=True)}
+
+    def analytic(self, name: str) -> np.ndarray:
+        """A: (numbers of y, numbers of the argument)."""
+        return self._analytic[name]
+
+    def numeric(self, name: str) -> np.ndarray:
+        """N, of the same shape: the truth."""
+        if name not in self._columns:
+            try:
+                N = self.jacobian(name)
+                if not N.any():                     # `.real` drops everything, silently
+                    N = self.by_differences(name)
+            except Exception:
+                N = self.by_differences(name)
+                self.tolerance = 1e-5
+            self._columns[name] = N
+        return self._columns[name]
+
+    def jacobian(self, name: str, replace: dict | None = None, layer: Any = None) -> np.ndarray:
+        """The Jacobian of forward with respect to an argument, by the complex step.
+
+        `replace` gives inputs (by number) and parameters (by name) other values, `layer` is
+        another layer to ask. Raises ValueError where forward drops imaginary parts.
+        """
+        value = self.value(name)
+        N, u = np.empty((self.rows, value.size)), np.zeros(value.shape)
+        for i in range(value.size):
+            u.reshape(-1)[i] = 1
+            N[:, i] = self.along(name, u, replace, layer)
+            u.reshape(-1)[i] = 0
+        return N
+
+    def along(self, name: str, u: np.ndarray, replace: dict | None = None,
+              layer: Any = None) -> np.ndarray:
+        """The Jacobian times the direction u of the argument: one call of forward."""
+        truth, key = self.subject.truth, self.key(name)
+        replace = dict(replace or {})
+        moved = np.asarray(replace.get(key, self.value(name)), np.float64) + 1j * H * u
+        inputs = [np.asarray(replace.pop(i, x)) for i, x in enumerate(self.subject.inputs)]
+        inputs = [x.astype(np.complex128) if x.dtype.kind == "f" else x for x in inputs]
+        replace = {n: np.asarray(v, np.complex128) for n, v in replace.items()}
+        if isinstance(key, int):
+            inputs[key] = moved
+        else:
+            replace[key] = moved
+        kept = truth.layer, truth._complex
+        if layer is not None:
+            truth.layer, truth._complex = layer, None
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                ys = truth.forward(inputs, truth.fresh_complex(replace))
+        finally:
+            truth.layer, truth._complex = kept
+        return np.concatenate([np.ravel(y.imag) for y in ys]) / H
+
+    def by_differences(self, name: str) -> np.ndarray:
+        """N by central differences, for code that drops imaginary parts."""
+        subject, truth, key = self.subject, self.subject.truth, self.key(name)
+        value = self.value(name)
+        h = 1e-4 * (float(np.sqrt(np.mean(value ** 2))) or 1)
+        N = np.empty((self.rows, value.size))
+        for i in range(value.size):
+            sides = []
+            for step in (2 * h, h, -h, -2 * h):
+                moved = value.copy()
+                moved.reshape(-1)[i] += step
+                xs = [moved if j == key else x for j, x in enumerate(subject.inputs)]
+                layer = truth.fresh({} if isinstance(key, int) else
+                                    {key: to_device(moved, subject.device)})
+                sides.append(np.concatenate([y.ravel() for y in truth.forward(xs, layer)]))
+            N[:, i] = (-sides[0] + 8 * sides[1] - 8 * sides[2] + sides[3]) / (12 * h)
+        return N
+
+    def wrong(self, name: str) -> bool:
+        """Is this argument's gradient wrong here? Asked along three directions, not of all."""
+        key, g = self.key(name), np.asarray(self.gradient(name))
+        rng = np.random.default_rng(0)
+        us = [rng.standard_normal(g.shape) for _ in range(3)]
+        exact, _ = _complex_steps(self.subject, {key: self.value(name)}, [{key: u} for u in us])
+        if exact is None or not any(exact):
+            A, N = self.analytic(name), self.numeric(name)
+            return not same(A, N, max(self.tolerance, 1e-9))
+        return any(abs(e - np.vdot(g, u)) > 1e-10 * max(abs(e), np.sqrt(np.vdot(g * g, u * u)))
+                   for e, u in zip(exact, us, strict=True))
+
+    def gradient(self, name: str) -> np.ndarray:
+        """What backward returned for the random dy."""
+        key = self.key(name)
+        return (self.first.dxs[self.subject.floats.index(key)] if isinstance(key, int)
+                else self.first.grads[name])
+
+    def match(self, some: np.ndarray, others: np.ndarray) -> bool:
+        """Equal but for the error of the measurement."""
+        return same(some, others, self.tolerance)
+
+
+def same(some: np.ndarray, others: np.ndarray, tolerance: float = EXACT) -> bool:
+    """Equal but for rounding, relative to the largest number of either."""
+    if some.shape != others.shape:
+        return False
+    size = max(np.abs(some).max(initial=0), np.abs(others).max(initial=0))
+    return bool(np.abs(some - others).max(initial=0) <= tolerance * size)
+
+
+def small_settings(subject: Subject, others: Any, wrong: list[str],
+                   rng: np.random.Generator) -> list[Setting]:
+    """The layer's own inputs cut down, the same with other sizes, and `others`."""
+    settings = []
+    for inputs in _cut_down(subject):
+        setting = _setting(subject.original, inputs, rng, "", subject.original_reference)
+        if setting and all(setting.wrong(name) for name in wrong if name in setting.names):
+            settings.append(setting)
+            break
+    if settings:
+        inputs = settings[0].subject.inputs
+        for label, other in _other_sizes(inputs):
+            setting = _setting(subject.original, other, rng, label, subject.original_reference)
+            if setting:
+                settings.append(setting)
+    declared = [(c.label, c.layer, c.inputs, c.reference) for c in others] or [
+        (label, layer, inputs, None) for label, layer, inputs in declared_settings(
+            subject.original, rng)]
+    for label, layer, inputs, reference in declared:
+        if setting := _setting(layer, inputs, rng, label, reference):
+            settings.append(setting)
+    return settings
+
+
+def declared_settings(layer: Any, rng: np.random.Generator) -> list:
+    """(label, layer, inputs) for each of the settings that the layer's class declares."""
+    found = []
+    for label, (args, options, *shapes) in (getattr(type(layer), "settings", None) or {}).items():
+        try:
+            other = type(layer)(*args, **options)
+            for parameter in other.parameters():
+                parameter.value = rng.standard_normal(parameter.value.shape)
+                parameter.grad = np.zeros(parameter.value.shape)
+            other.train(layer.training)
+        except Exception:               # a subclass with a constructor of its own
+            continue
+        found.append((label, other, tuple(rng.standard_normal(shape) for shape in shapes)))
+    return found
+
+
+def _setting(layer: Any, inputs: Any, rng: np.random.Generator, label: str,
+             reference: Any) -> Setting | None:
+    """None where the layer does not run there, or is too large to be seen whole."""
+    try:
+        with np.errstate(all="ignore"):
+            setting = Setting(Subject(layer, tuple(inputs), rng, reference), label)
+    except Exception:
+        return None
+    small = all(setting.value(name).size <= MOST_COLUMNS for name in setting.names)
+    return setting if setting.fits() and small else None
+
+
+def _cut_down(subject: Subject) -> list:
+    """Smaller and smaller inputs' opposites: the smallest first, the layer's own at the end."""
+    cuts = []
+    for batch, side in SIZES:
+        cut = []
+        for x in subject.inputs:
+            x = x[:batch] if x.ndim else x
+            cut.append(x[..., :side, :side + 1] if x.ndim == 4 else x)
+        cuts.append([c.copy() for c in cut])
+    return [*cuts, subject.inputs]
+
+
+def _other_sizes(inputs: list) -> list:
+    """(label, inputs): another batch size with another height and width; and a batch of one."""
+    floats = [x for x in inputs if x.dtype.kind == "f"]
+    cases, larger = [], [x.copy() for x in inputs]
+    if all(x.ndim == 4 and min(x.shape[2:]) > 1 for x in floats):
+        larger = [x[:, :, :-1, :-1] if x.ndim == 4 else x for x in inputs]
+    batches = {len(x) if x.ndim else 0 for x in inputs}
+    if len(batches) == 1 and min(batches) > 0:
+        n = min(batches)
+        larger = [np.concatenate([x, 1.3 * x if x.dtype.kind == "f" else x])[:n + 1]
+                  for x in larger]
+        cases.append(("a larger batch of smaller images" if len(floats[0].shape) == 4 else
+                      "a larger batch", larger))
+        if n > 1:
+            cases.append(("a batch of one", [x[:1] for x in inputs]))
+    return cases
+
+
+def is_block(layer: Any) -> list[tuple[str, Any]]:
+    """(name, part) for each part of the layer that has a forward of its own."""
+    if isinstance(layer, Layer):
+        return list(layer.children())
+    parts = []
+    for name, value in getattr(layer, "__dict__", {}).items():
+        items = (value.items() if isinstance(value, dict) else
+                 enumerate(value) if isinstance(value, list | tuple) else ())
+        for key, part in [(name, value), *((f"{name}.{key}", part) for key, part in items)]:
+            if callable(getattr(part, "forward", None)):
+                parts.append((str(key), part))
+    return parts

@@ -17,7 +17,7 @@ There is no tape and no autograd: backward is written by hand, next to forward.
 """
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -70,6 +70,11 @@ class Layer:
     """
 
     training = True
+
+    # For the diagnosis of a wrong backward: {label: (constructor's arguments, its options,
+    # shapes of the inputs)}, a plain setting and others that change one thing of it each. A
+    # layer may also have terms(*inputs, dy) -> {name: array}, the terms of which dx is the sum.
+    settings: ClassVar[dict[str, tuple]] = {}
 
     def __call__(self, *xs: Any) -> Any:
         return self.forward(*xs)

@@ -43,8 +43,9 @@ class Cause:
     confidence: str
 
     def __str__(self) -> str:
-        start = {"guess": "Perhaps", "likely": "Likely cause"}.get(self.confidence, "Cause")
-        return f"{start}: {self.says} ({self.evidence})"
+        start = {"guess": "A guess: perhaps", "likely": "Likely cause:"}.get(
+            self.confidence, "Cause (exact):")
+        return f"{start} {self.says}\n    Evidence: {self.evidence}"
 
 
 @dataclass(frozen=True)

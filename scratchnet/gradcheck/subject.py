@@ -100,8 +100,9 @@ class Subject:
             if wrong.max(initial=0) > 1e-9 * max(np.abs(true).max(initial=0), 1e-300):
                 place = tuple(map(int, np.unravel_index(wrong.argmax(), wrong.shape)))
                 share = np.mean(wrong > 1e-9 * np.abs(true).max(initial=0))
-                return (f"forward is wrong{f' at {place}' if place else ''}: {y[place]:.6g}; expected "
-                        f"{true[place]:.6g} ({share:.0%} of its numbers are wrong)")
+                at = f" at {place}" if place else ""
+                return (f"forward is wrong{at}: {y[place]:.6g}; expected {true[place]:.6g} "
+                        f"({share:.0%} of its numbers are wrong)")
         return "" if len(ys) == len(trues) else (
             f"forward returned {len(ys)} arrays; expected {len(trues)}")
 

@@ -102,6 +102,22 @@ class BatchNorm2d(Layer):
         dx *= scale                         # scale · (dy − dβ/m − x̂ · dγ/m)
         return dx
 
+    settings = {"the plain setting": ((3,), {}, (4, 3, 2, 5)),
+                "one pixel": ((3,), {}, (4, 3, 1, 1)),
+                "one channel": ((1,), {}, (3, 1, 2, 4))}
+
+    def terms(self, x: Any, dy: Any) -> dict[str, Any]:
+        """dx is their sum (in evaluation there is the direct one only)."""
+        var, mean = ((x.var(axis=(0, 2, 3)), x.mean(axis=(0, 2, 3))) if self.training else
+                     (self.running_var, self.running_mean))
+        inv_std = (1 / xp_of(x).sqrt(var + self.eps))[:, None, None]
+        x_hat, dx_hat = (x - mean[:, None, None]) * inv_std, dy * self.weight.value[:, None, None]
+        if not self.training:
+            return {"direct": dx_hat * inv_std}
+        return {"direct": dx_hat * inv_std,
+                "mean": -dx_hat.mean(axis=(0, 2, 3), keepdims=True) * inv_std,
+                "variance": -x_hat * (dx_hat * x_hat).mean(axis=(0, 2, 3), keepdims=True) * inv_std}
+
     def __repr__(self) -> str:
         return f"BatchNorm2d({self.num_features})"
 

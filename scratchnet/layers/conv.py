@@ -89,6 +89,16 @@ class Conv2d(Layer):
             self.bias.grad += dy.sum(axis=(0, 2, 3))
         return convolution.backward_x(dy, w, x.shape, self.geometry)        # (N, C, H, W)
 
+    settings = {
+        "the plain setting": ((3, 4, 3), {}, (2, 3, 5, 6)),
+        "stride 2": ((3, 4, 3), {"stride": 2}, (2, 3, 7, 5)),
+        "padding": ((3, 4, 3), {"padding": (1, 2)}, (2, 3, 5, 4)),
+        "dilation 2": ((3, 4, 3), {"dilation": 2}, (2, 3, 6, 7)),
+        "groups": ((4, 6, 3), {"groups": 2}, (2, 4, 5, 4)),
+        "windows that do not overlap": ((3, 4, (2, 3)), {"stride": (2, 3)}, (2, 3, 4, 6)),
+        "pixels that no window sees": ((3, 4, 2), {"stride": 3}, (2, 3, 7, 6)),
+    }
+
     def _check(self, x: Any) -> None:
         expect(self, x, "N", self.in_channels, "H", "W", weight=self.weight.value)
         stride, padding, dilation, _ = self.geometry

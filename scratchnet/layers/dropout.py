@@ -53,5 +53,9 @@ class Dropout(Layer):
         kept, = self.recall(dy)
         return dy if kept is None else dy * kept * (1 / (1 - self.p))
 
+    settings = {"the plain setting": ((0.3,), {"rng": 0}, (3, 7)),
+                "p = 0": ((0.0,), {}, (3, 7)),
+                "images": ((0.4,), {"rng": 0}, (2, 3, 4, 5))}
+
     def __repr__(self) -> str:
         return f"Dropout({self.p:g})"

@@ -60,6 +60,19 @@ class LocalResponseNorm(Layer):
         cross = a * _window_sum(own * a / s, before, after)
         return own - 2 * self.alpha * self.beta * cross
 
+    settings = {"the plain setting": ((3, 0.5, 0.75, 2.0), {}, (2, 5, 2, 3)),
+                "n even": ((4, 0.5, 0.75, 2.0), {}, (2, 5, 2, 3)),
+                "n above 2·C": ((9, 0.5, 0.75, 2.0), {}, (2, 4, 2, 3)),
+                "beta 1": ((3, 0.5, 1.0, 2.0), {}, (2, 5, 2, 3))}
+
+    def terms(self, a: Any, db: Any) -> dict[str, Any]:
+        """da is their sum."""
+        before, after = (self.size - 1) // 2, self.size // 2
+        s = self.k + self.alpha * _window_sum(a * a, after, before)
+        own = db * s ** -self.beta
+        return {"own": own,
+                "cross": -2 * self.alpha * self.beta * a * _window_sum(own * a / s, before, after)}
+
     def __repr__(self) -> str:
         return (f"LocalResponseNorm(size {self.size}, alpha {self.alpha:g}, beta "
                 f"{self.beta:g}, k {self.k:g})")

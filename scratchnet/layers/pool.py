@@ -51,6 +51,14 @@ class _Pool2d(Layer):
                              f"would see nothing but padding; got padding={padding}, "
                              f"kernel_size={kernel_size}")
 
+    settings = {
+        "the plain setting": ((2,), {}, (2, 3, 6, 4)),
+        "overlap": ((3, 2), {}, (2, 3, 7, 5)),
+        "padding": ((3, 3), {"padding": 1}, (2, 3, 7, 4)),
+        "pixels that no window sees": ((2, 3), {}, (2, 3, 8, 5)),
+        "ceil_mode": ((2,), {"ceil_mode": True}, (2, 3, 5, 7)),
+    }
+
     def _output_shape(self, x: Any) -> tuple[int, int]:
         expect(self, x, "N", "C", "H", "W")
         shape = tuple(output_size(size, k, s, p, ceil_mode=self.ceil_mode) for size, k, s, p in

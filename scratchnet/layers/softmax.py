@@ -53,6 +53,14 @@ class SoftmaxCrossEntropy(Layer):
         dlogits *= dloss / N                                        # in place: keeps the dtype
         return dlogits
 
+    def terms(self, logits: Any, labels: Any, dloss: Any) -> dict[str, Any]:
+        """dlogits is their sum."""
+        xp = xp_of(logits)
+        p = xp.exp(logits - logits.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        hot = (xp.arange(p.shape[1]) == labels[:, None]).astype(p.dtype)
+        return {"probability": p * (dloss / len(p)), "one-hot label": -hot * (dloss / len(p))}
+
     def _check(self, labels: Any, N: int, C: int, device: str) -> None:
         wanted = f"SoftmaxCrossEntropy expects {N} labels, integers from 0 to {C - 1}"
         if not is_array(labels) or labels.dtype.kind not in "iu":

@@ -16,17 +16,29 @@ at a time; those in which it is right are evidence too ("wrong only with stride 
 that reproduces the wrong gradient number by number in two settings or more is "exact", in one it
 is "likely"; what only fits is a "guess".
 """
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from scratchnet.gradcheck.derivative import check_values
+from scratchnet.gradcheck.diagnosis import experiments, patterns
 from scratchnet.gradcheck.diagnosis.before import before_values
 from scratchnet.gradcheck.diagnosis.experiments import EXPERIMENTS
 from scratchnet.gradcheck.diagnosis.patterns import PATTERNS, Hint, d
-from scratchnet.gradcheck.diagnosis.setting import Setting, small_settings
+from scratchnet.gradcheck.diagnosis.setting import (
+    ONE,
+    Setting,
+    inputs_of_parts,
+    is_block,
+    small_settings,
+)
 from scratchnet.gradcheck.report import Cause, Finding, Row
 from scratchnet.gradcheck.subject import Subject
 
+CONFIDENCE = ("exact", "likely", "guess")
+PATTERN_ONLY = (patterns.zero, patterns.rows, patterns.columns, patterns.overwritten,
+                patterns.misrouted, patterns.extra, experiments.terms, experiments.labels)
 ENOUGH = 2              # settings in which an explanation must hold, if there are so many
 
 
@@ -38,67 +50,88 @@ def diagnose(subject: Subject, rows: list[Row], findings: list[Finding], others:
     if causes or not wrong:
         return causes
     with np.errstate(all="ignore"):
+        if causes := in_parts(subject, rng):
+            return causes
         settings = small_settings(subject, others, [row.name for row in wrong], rng)
         for row in wrong:
             causes += _causes_of(settings, row)
-    order = {"exact": 0, "likely": 1, "guess": 2}
-    return sorted(causes, key=lambda cause: order[cause.confidence])
+    return sorted(causes, key=lambda cause: CONFIDENCE.index(cause.confidence))
+
+
+def in_parts(subject: Subject, rng: np.random.Generator) -> list[Cause]:
+    """In a block or a network: the causes in the first part that is wrong by itself."""
+    for path, part, inputs in inputs_of_parts(subject):
+        try:
+            inner = Subject(part, tuple(inputs), rng)
+            first = inner.run(inner.dys)
+            if inner.shape_problems(first):
+                continue
+            rows = check_values(inner, first, 2, 1e-10, rng)
+        except Exception:           # a part that has no backward of its own, or cannot be copied
+            continue
+        if any(row.verdict == "wrong" for row in rows):
+            causes = diagnose(inner, rows, [], (), rng)
+            return [replace(c, says=f"in {path} ({type(part).__name__}), {c.says}",
+                            argument=f"{path}.{c.argument}") for c in causes]
+    return []
 
 
 def _causes_of(settings: list[Setting], row: Row) -> list[Cause]:
     name = row.name
     asked = [s for s in settings if name in s.names]
-    bad = []
-    right, wrong_labels = [], []
-    for s in asked:
-        if s.wrong(name):
-            bad.append(s)
-            wrong_labels.append(s.label)
-        else:
-            right.append(s.label)
+    bad = [s for s in asked if s.wrong(name)]
     if not bad:
-        return [Cause("unknown", name, f"{d(name)} is wrong, though not on smaller inputs like these",
-                      row.note, "guess")] if asked else []
-    only = _only_with(right, wrong_labels)
-    causes, bad = [], bad[:ENOUGH]
-    for rank, hypothesis in enumerate((*PATTERNS, *EXPERIMENTS)):
-        found = _agreed(hypothesis, bad, name)
-        for hint, exact in found:
-            confidence = "exact" if exact and len(bad) > 1 else "likely" if hint.exact else "guess"
+        return [Cause("unknown", name, f"{d(name)} is wrong, though not on smaller inputs like "
+                      f"these", row.note, "guess")] if asked else []
+    only = _only_with(asked, bad)
+    causes = []
+    bad = sorted(bad, key=lambda s: (s.label == ONE, s.declared))[:ENOUGH]
+    if len(bad) > 1 and bad[1].label == ONE:
+        bad.pop()               # a batch of one hides too much to be a second witness
+    order = (*PATTERNS[:3], *EXPERIMENTS[:2], *PATTERNS[3:], *EXPERIMENTS[2:]) \
+        if is_block(bad[0].subject.layer) else (*PATTERNS, *EXPERIMENTS)
+    for rank, hypothesis in enumerate(order):
+        for hint, strength in _agreed(hypothesis, bad, name):
             evidence = hint.evidence + (f"; {only}" if only else
                                         f"; in {len(bad)} settings" if len(bad) > 1 else "")
-            causes.append((confidence != "exact", confidence == "guess", rank, Cause(
-                hypothesis.__name__, name, hint.says, evidence, confidence)))
-        if causes and not causes[0][0]:
+            causes.append((CONFIDENCE.index(strength), rank, Cause(
+                hypothesis.__name__, name, hint.says, evidence, strength)))
+        if any(strength == 0 for strength, *_ in causes):
             break
-    causes = [cause for *_, cause in sorted(causes, key=lambda c: c[:3])]
-    if not any(c.confidence != "guess" for c in causes) and only:
+    causes = [cause for *_, cause in sorted(causes, key=lambda c: c[:2])]
+    if only and not any(c.confidence != "guess" for c in causes):
         causes.insert(0, Cause("factor", name, f"{d(name)} is {only}", row.note, "likely"))
     return causes or [Cause("unknown", name, _where(bad[0], name), row.note, "guess")]
 
 
-def _agreed(hypothesis: Any, bad: list[Setting], name: str) -> list[tuple[Hint, bool]]:
-    """The hints whose key every setting gives; exact if each reproduces A."""
-    keys: dict[str, list[Hint]] = {}
-    for n, s in enumerate(bad):
-        found = hypothesis(s, name)
-        keys = {key: [*keys.get(key, []), hint] for key, hint in found.items()
-                if n == 0 or key in keys}
-        if not keys:
-            return []
-    return [(hints[0], all(h.exact for h in hints)) for hints in keys.values()]
+def _agreed(hypothesis: Any, bad: list[Setting], name: str) -> list[tuple[Hint, str]]:
+    """The hints of this hypothesis, and how sure they are: those that every setting gives.
+
+    What is seen in a pattern (rows of zeros, a missing term) may look different with another
+    number of samples, so one setting is enough, but makes it less sure.
+    """
+    found = [hypothesis(s, name) for s in bad]
+    keys = dict.fromkeys(key for hints in found for key in hints)
+    agreed = []
+    for key in keys:
+        hints = [hints[key] for hints in found if key in hints]
+        if len(hints) < len(bad) and hypothesis not in PATTERN_ONLY:
+            continue
+        weakest = max(hints, key=lambda hint: CONFIDENCE.index(hint.strength)).strength
+        agreed.append((hints[0], "likely" if weakest == "exact" and len(hints) == 1 else weakest))
+    return agreed
 
 
-def _only_with(right: list[str], wrong: list[str]) -> str:
+def _only_with(asked: list[Setting], bad: list[Setting]) -> str:
     """ "wrong only with stride 2", where what is wrong, or what is right, has a name."""
-    named = [w for w in wrong if w]
-    if not right:
-        return ""
-    if len(named) == len(wrong) and len(wrong) <= len(right):
-        return f"wrong only with {', '.join(named)}"
-    if all(right):
-        return f"right with {', '.join(right)}, wrong otherwise"
-    return f"wrong with {', '.join(named)}; right with {', '.join(r for r in right if r)}"
+    labels = {s.label: s in bad for s in asked if s.declared}
+    wrong, right = ([label for label, w in labels.items() if w is which]
+                    for which in (True, False))
+    if wrong and right:
+        return (f"wrong only with {', '.join(wrong)}" if len(wrong) <= len(right) else
+                f"right only with {', '.join(right)}")
+    alone = [s for s in asked if s.label == ONE and s not in bad]
+    return "right with a batch of one, wrong with more" if alone and not right else ""
 
 
 def _where(s: Setting, name: str) -> str:

@@ -87,7 +87,7 @@ def _not_linear(subject: Subject, message: str) -> tuple[str, str]:
     names = [subject.input_name(i) for i in subject.floats] + list(subject.values())
     values = [subject.inputs[i] for i in subject.floats] + list(subject.values().values())
     zero, once, twice, minus = (gradients(scale) for scale in (0.0, 1.0, 2.0, -1.0))
-    for name, z, g, gg, m in zip(names, zero, once, twice, minus, strict=True):
+    for name, z, g, gg in zip(names, zero, once, twice, strict=True):
         grad = f"d{name}" if len(name) <= 2 else f"the gradient of {name}"
         if z.any():
             if _equal(g, z) and _equal(gg, z):

@@ -20,6 +20,7 @@ from scratchnet.gradcheck.diagnosis.patterns import (
 )
 from scratchnet.gradcheck.diagnosis.setting import Setting, is_block, same
 from scratchnet.gradcheck.subject import Subject, _deepcopy
+from scratchnet.layer import Layer
 
 
 def _reproduces(s: Setting, name: str, replace: dict | None = None, layer: Any = None) -> bool:
@@ -95,7 +96,7 @@ def other_input(s: Setting, name: str) -> dict[str, Hint]:
 
 def _other_inputs(s: Setting, x: np.ndarray, label: str
                   ) -> Iterator[tuple[str, str, np.ndarray]]:
-    y = s.first.ys[0]
+    y, block = s.first.ys[0], bool(is_block(s.subject.truth.layer))
     if y.shape == x.shape:
         yield "y", f"replaced by y: backward uses the output where the input {label} is meant", y
     yield "rounded", "rounded to float32: a float32 buffer or conversion", x.astype(
@@ -107,11 +108,12 @@ def _other_inputs(s: Setting, x: np.ndarray, label: str
             x[:1], x.shape).copy()
         yield "last", "with the last sample used for all", np.broadcast_to(
             x[-1:], x.shape).copy()
-    yield "absolute", "without its sign", np.abs(x)
-    yield "negative", "with the opposite sign", -x
-    yield "positive", "with negative numbers set to 0", np.maximum(x, 0)
-    yield "squared", "squared", x * x
-    yield "is 1", "taken as 1: the factor is missing", np.ones_like(x)
+    if not block:                   # a ReLU in a block makes others of them of one x
+        yield "absolute", "without its sign", np.abs(x)
+        yield "negative", "with the opposite sign", -x
+        yield "positive", "with negative numbers set to 0", np.maximum(x, 0)
+        yield "squared", "squared", x * x
+        yield "is 1", "taken as 1: the factor is missing", np.ones_like(x)
     if x.ndim > 1:
         axes = tuple(range(x.ndim))[1:]
         yield "centred", "after subtracting its mean", x - x.mean(axis=0)
@@ -197,7 +199,7 @@ def factor(s: Setting, name: str) -> dict[str, Hint]:
                 continue
             if right:
                 found[attribute] = Hint(f"{d(name)} is {says}",
-                                        f"right with {attribute} = {neutral}", exact=False)
+                                        f"right with {attribute} = {neutral}", strength="likely")
     return found
 
 
@@ -232,22 +234,26 @@ def _with_factor(layer: Any, attribute: str, neutral: Any) -> Iterator[Any]:
 def terms(s: Setting, name: str) -> dict[str, Hint]:
     """A as a combination of the terms of the true gradient: which coefficient is not 1?"""
     found = {}
-    for source in (declared_terms, parts_as_terms, loss_terms, normalisation_terms):
+    for source in (declared_terms, loss_terms, normalisation_terms):
         try:
             parts = source(s, name)
         except Exception:               # the terms are for another shape or mode
             continue
         if parts:
-            found |= regress(s, name, parts)
+            found |= regress(s, s.analytic(name), s.numeric(name), name, parts)
             if found:
-                break
-    return found
+                return found
+    return terms_of_parts(s, name)
 
 
-def regress(s: Setting, name: str, parts: dict[str, np.ndarray]) -> dict[str, Hint]:
+NICE = (0, 1, -1, 2, 0.5, -2)
+MOST_PARTS = 40
+
+
+def regress(s: Setting, A: np.ndarray, N: np.ndarray, name: str, parts: dict[str, np.ndarray],
+            allowed: tuple | None = None) -> dict[str, Hint]:
     """{key: Hint} for the terms of `parts` (name: Jacobian; their sum is N, if they are
     complete) whose coefficient in A is not 1."""
-    A, N = s.analytic(name), s.numeric(name)
     size = np.abs(N).max()
     parts = {n: J for n, J in parts.items() if np.abs(J).max(initial=0) > 1e-9 * size}
     if not s.match(sum(parts.values()), N) or len(parts) < 2:
@@ -257,6 +263,8 @@ def regress(s: Setting, name: str, parts: dict[str, np.ndarray]) -> dict[str, Hi
     if not same((matrix @ coefficients).reshape(A.shape), A, s.tolerance * 100):
         return {}
     off = {n: c for n, c in zip(parts, coefficients, strict=True) if abs(c - 1) > 1e-6}
+    if allowed and any(min(abs(c - a) for a in allowed) > 1e-6 for c in off.values()):
+        return {}
     if not off or len(off) == len(parts) and len({round(c, 9) for c in off.values()}) == 1:
         return {}
     says = "; ".join(f"the {n} term {_named_coefficient(s, c)}" for n, c in off.items())
@@ -306,34 +314,90 @@ def _jacobians(s: Setting, terms_of: Callable) -> dict[str, np.ndarray]:
     return {n: np.array(r) for n, r in rows.items()}
 
 
-def parts_as_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
-    """What flows through each part of a block: N less the Jacobian with that part frozen."""
-    parts = is_block(s.subject.truth.layer)
-    if not parts or len(parts) > 24:
+def terms_of_parts(s: Setting, name: str) -> dict[str, Hint]:
+    """A block: what flows through each part is N less the Jacobian with that part frozen.
+
+    Not whole Jacobians, but their products with a few random directions are compared: one call
+    of forward for each.
+    """
+    leaves = parts_of(s.subject.truth.layer)
+    if not leaves:
         return {}
-    N, found, rest = s.numeric(name), {}, s.numeric(name).copy()
-    for path, part in parts:
-        layer = _deepcopy(s.subject.truth.layer, {id(part): _Frozen(part)})
-        share = N - s.jacobian(name, layer=layer)
-        if np.abs(share).max() < 1e-9 * np.abs(N).max():
-            continue
-        if any(same(share, other) for other in found.values()):
-            continue                        # the same path: its first part names it
-        found[f"part {path!r}:"] = share
-        rest -= share
-    if not found:
+    rng = np.random.default_rng(0)
+    us = [rng.standard_normal(s.value(name).shape) for _ in range(4)]
+
+    def product(layer: Any = None) -> np.ndarray:
+        return np.array([s.along(name, u, layer=layer) for u in us]).T
+
+    try:
+        N = product()
+        shares: dict[str, np.ndarray] = {}
+        for path, part in leaves:
+            share = N - product(_with_part(s, part, _Frozen))
+            if np.abs(share).max() > 1e-9 * np.abs(N).max() and not same(share, N) and not any(
+                    same(share, other) for other in shares.values()):
+                shares[f"{path}'s"] = share         # on some path, which is not named yet
+    except Exception:
         return {}
+    if not shares:
+        return {}
+    rest = N - sum(shares.values())
     if np.abs(rest).max() > 1e-9 * np.abs(N).max():
-        found["direct (shortcut)"] = rest
+        shares["direct (shortcut's)"] = rest
+    matrix = np.array([share.ravel() for share in shares.values()])
+    if np.linalg.matrix_rank(matrix / np.abs(N).max(), tol=1e-6) < len(shares):
+        return {}
+    A = s.analytic(name) @ np.array([u.ravel() for u in us]).T
+    return regress(s, A, N, name, shares, NICE)
+
+
+def skipped(s: Setting, name: str) -> dict[str, Hint]:
+    """A block: right if dy passed one of its parts (a ReLU, a norm) unchanged?"""
+    found = {}
+    for path, part in parts_of(s.subject.truth.layer):
+        if _reproduces(s, name, layer=_with_part(s, part, _Through)):
+            found[path] = Hint(f"{d(name)}: {path} is skipped in backward: dy passes it unchanged, "
+                               f"as if it were not there", f"reproduced with {path} passed over")
     return found
 
 
-class _Frozen:
-    """A part whose output is a constant: it passes numbers on, and no derivative back."""
+def parts_of(layer: Any) -> list[tuple[str, Any]]:
+    """(name, part) for the innermost parts of a block, at most MOST_PARTS of them."""
+    if isinstance(layer, Layer):
+        parts = [(path, part) for path, part in layer.named_layers()
+                 if path and not list(part.children())]
+    else:
+        parts = is_block(layer)
+    return parts if len(parts) <= MOST_PARTS else []
+
+
+def _with_part(s: Setting, part: Any, stand_in: Callable) -> Any:
+    return _deepcopy(s.subject.truth.layer, {id(part): stand_in(part)})
+
+
+class _StandIn:
+    """Takes the place of a part of a block, for an experiment."""
 
     def __init__(self, part: Any):
         self.part = part
-        self.training = getattr(part, "training", True)
+
+    def forward(self, *xs: Any) -> Any:
+        raise NotImplementedError
+
+    def __call__(self, *xs: Any) -> Any:
+        return self.forward(*xs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "part":
+            raise AttributeError(name)
+        return getattr(self.part, name)
+
+    def __deepcopy__(self, memo: dict) -> "_StandIn":
+        return type(self)(copy.deepcopy(self.part, memo))
+
+
+class _Frozen(_StandIn):
+    """A part whose output is a constant: it passes numbers on, and no derivative back."""
 
     def forward(self, *xs: Any) -> Any:
         y = self.part.forward(*xs)
@@ -341,15 +405,36 @@ class _Frozen:
             return tuple(v.real.astype(v.dtype) for v in y)
         return y.real.astype(y.dtype)
 
-    __call__ = forward
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "part":
-            raise AttributeError(name)
-        return getattr(self.part, name)
+class _Through(_StandIn):
+    """A part whose derivative is 1: dy passes it unchanged."""
 
-    def __deepcopy__(self, memo: dict) -> "_Frozen":
-        return _Frozen(copy.deepcopy(self.part, memo))
+    def forward(self, x: Any) -> Any:
+        return self.part.forward(x).real + 1j * x.imag
+
+
+def labels(s: Setting, name: str) -> dict[str, Hint]:
+    """Softmax with cross-entropy: the label's 1 subtracted at the wrong place."""
+    try:
+        parts = list(loss_terms(s, name).values())
+    except Exception:
+        return {}
+    if not parts or not s.match(sum(parts), s.numeric(name)):
+        return {}
+    p, hot = (J.reshape(s.value(name).shape) for J in parts)
+    rest = s.analytic(name).reshape(hot.shape) - p          # should be −[c = t]/N
+    one = np.abs(hot).max()
+    if same(rest, np.broadcast_to(hot.sum(axis=0), hot.shape)):
+        return {"every row": Hint(f"{d(name)}: each label is subtracted in every sample's row: "
+                                  f"index with [arange(N), labels], one entry a row",
+                                  "all rows have all labels")}
+    if same(np.sort(rest, axis=1), np.sort(hot, axis=1)):
+        return {"wrong class": Hint(f"{d(name)}: the one-hot label is subtracted at the wrong "
+                                    f"class", "each row has its 1, elsewhere")}
+    if same(-rest, np.full_like(rest, one)):
+        return {"everywhere": Hint(f"{d(name)}: 1 is subtracted from every class, not from the "
+                                   f"label's (one-hot) only", "all entries are p − 1")}
+    return {}
 
 
 def loss_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
@@ -416,5 +501,5 @@ def normalisation_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
 
 
 
-EXPERIMENTS = (terms, other_parameter, other_constant, other_input, factor)
+EXPERIMENTS = (terms, skipped, labels, other_parameter, other_constant, other_input, factor)
 

@@ -15,12 +15,13 @@ from scratchnet.gradcheck.diagnosis.setting import Setting, same
 class Hint(NamedTuple):
     """An explanation that fits one argument in one setting.
 
-    exact: A is reproduced from N number by number; else only its pattern is explained
+    strength "exact": A is reproduced, number by number; "likely": its pattern is explained;
+             "guess": there are other explanations
     """
 
     says: str
     evidence: str
-    exact: bool = True
+    strength: str = "exact"
 
 
 def d(name: str) -> str:
@@ -48,7 +49,8 @@ def y_axes(setting: Setting) -> tuple[str, ...]:
 
 def zero(s: Setting, name: str) -> dict[str, Hint]:
     if s.analytic(name).any():
-        return {}
+        return {} if s.numeric(name).any() else {"no influence": Hint(
+            f"forward does not use {name} at all, so {d(name)} must be 0", "it is not 0")}
     return {"zero": Hint(f"{d(name)} is all zeros: it is never computed, or never "
                          f"{'returned' if isinstance(s.key(name), int) else 'added into .grad'}",
                          "every entry is 0")}
@@ -76,7 +78,7 @@ def multiple(s: Setting, name: str) -> dict[str, Hint]:
     found[f"{c:.6g}"] = Hint(f"{d(name)} is the true gradient times {c:.6g}: a constant factor is "
                              f"wrong", f"times {c:.6g} everywhere")
     found["constant"] = Hint(f"{d(name)} is a multiple of the true gradient: its direction is "
-                             f"right, a factor is wrong", f"times {c:.6g} here", exact=False)
+                             f"right, a factor is wrong", f"times {c:.6g} here", strength="guess")
     return found
 
 
@@ -116,8 +118,9 @@ def factors(s: Setting, name: str) -> Iterator[tuple[str, float, str]]:
     for label, (n, meaning) in sizes.items():
         if n > 1:
             if label == "N":
-                yield "1/N", 1 / n, (": divided by the batch size, which is the loss's business "
-                                     "(mean instead of sum?)")
+                yield "1/N", 1 / n, (
+                    ": divided by the batch size, which is the loss's business (mean instead of "
+                    "sum?)" if y else ": divided by the batch size twice?")
             else:
                 yield f"1/({label})" if "·" in label else f"1/{label}", 1 / n, \
                     meaning.format("divided by")
@@ -130,7 +133,10 @@ def factors(s: Setting, name: str) -> Iterator[tuple[str, float, str]]:
                              (f"(1 − {attribute})/{attribute}", (1 - v) / v if v else 0),
                              (f"{attribute}²", v * v), (f"2·{attribute}", 2 * v)):
             if value > 0 and abs(value - 1) > 1e-9:
-                yield label, value, f": the factor with {attribute} = {v:g} is missing or wrong"
+                mode = "" if getattr(s.subject.layer, "training", True) else (
+                    " (training's factor in evaluation mode?)")
+                yield label, value, (f": the factor with {attribute} = {v:g} is missing or "
+                                     f"wrong{mode}")
     yield "2", 2.0, ": counted twice, or a factor 2 too many"
     yield "1/2", 0.5, ": a factor 2 is missing"
 
@@ -146,16 +152,15 @@ def constants(s: Setting) -> dict[str, float]:
 
 
 def precision(s: Setting, name: str) -> dict[str, Hint]:
-    A, N = s.analytic(name), s.numeric(name)
+    A, N, g = s.analytic(name), s.numeric(name), s.gradient(name)
     for dtype, tolerance in ((np.float32, 1e-5), (np.float16, 1e-2)):
-        stored = (A.astype(dtype) == A).all()
-        if same(A, N, tolerance) and (stored or (dtype == np.float32 and same(A, N, 3e-7))):
+        stored = bool((np.asarray(g).astype(dtype) == g).all())
+        if same(A, N, tolerance) and (stored or (dtype == np.float32 and same(A, N, 5e-7))):
             kind = np.dtype(dtype).name
             return {kind: Hint(f"{d(name)} has only the digits of {kind}: a {kind} buffer or "
                                f"conversion is in its way",
                                f"right to {np.abs(A - N).max() / np.abs(N).max():.0e}"
-                               + (f", and every number is a {kind}" if stored else ""),
-                               exact=bool(stored))}
+                               + (f", and every number is a {kind}" if stored else ""))}
     return {}
 
 
@@ -184,18 +189,27 @@ def ratios(s: Setting, name: str) -> dict[str, Hint]:
             if along is not None and shape[j] > 1:
                 if _spread(along) < 1e-7:
                     continue
+                if np.nanmax(np.abs(along - 1)) < 0.02:
+                    found["nearly 1"] = Hint(
+                        f"{d(name)} is off by a factor near 1 for each {axes[j]} of {whose}: a "
+                        f"small constant (ε) is left out, or stands at another place than in "
+                        f"forward", f"the factors are {_few(along, 8)}", strength="likely")
+                    continue
                 hint = _named_vector(s, name, along, f"{axes[j]} of {whose}")
                 found |= hint or {f"per {axes[j]} of {whose}": Hint(
                     f"{d(name)} is off by a factor for each {axes[j]} of {whose}: a factor that "
                     f"belongs to the {axes[j]} is missing or wrong",
-                    f"the factors are {_few(along)}", exact=False)}
-        if not found and whose == "y" and len(shape) == 4 and _interior_right(ratio):
-            found["border"] = Hint(
-                f"{d(name)} is wrong by a factor only for outputs at the border: the divisor "
-                f"there counts padding, or does not, against forward",
-                f"the factors are {_few(ratio[~np.isnan(ratio)])}")
+                    f"the factors are {_few(along)}", strength="guess")}
+        if not found and whose == "y" and len(shape) == 4:
+            place = _constant(ratio.reshape(shape[0] * shape[1], -1), 0)
+            if place is not None and _spread(place) > 1e-7:
+                found["position"] = Hint(
+                    f"{d(name)} is off by a factor for each output position: the divisor (the "
+                    f"number of pixels in the window) is not forward's; does it count the padding, "
+                    f"and the incomplete windows at the border, as forward does?",
+                    f"the factors are {_few(place)}", strength="likely")
         if not found and _spread(ratio) > 1e-7:
-            found |= _elementwise(s, name, ratio, whose)
+            found |= _elementwise(s, name, ratio)
     return found
 
 
@@ -215,17 +229,23 @@ def _named_vector(s: Setting, name: str, factor: np.ndarray, where: str) -> dict
     return {}
 
 
-def _elementwise(s: Setting, name: str, ratio: np.ndarray, whose: str) -> dict[str, Hint]:
+def _elementwise(s: Setting, name: str, ratio: np.ndarray) -> dict[str, Hint]:
     """The factor is different for every number: is it x, y, 1/x, …?"""
     for other, v in [("y", s.first.ys[0]), *((n, s.value(n)) for n in s.names)]:
         if v.shape != ratio.shape:
             continue
         with np.errstate(all="ignore"):
             for label, known in ((other, v), (f"1/{other}", 1 / v), (f"{other}²", v * v),
-                                 (f"1/{other}²", v ** -2)):
+                                 (f"1/{other}²", v ** -2),
+                                 (f"[{other} > 0] (a mask that forward does not have)",
+                                  (v > 0) * 1.0),
+                                 (f"[{other} < 0] (a mask that forward does not have)",
+                                  (v < 0) * 1.0), (f"sign({other})", np.sign(v))):
                 if same(np.nan_to_num(ratio), np.where(np.isnan(ratio), 0, known), 1e-6):
+                    means = (f": the factor {label[2:]} is missing" if label.startswith("1/") else
+                             f": multiplied by {label} once too often" if label[0] != "[" else "")
                     return {label: Hint(f"{d(name)} is the true gradient times {label}, element "
-                                        f"by element", "the same for every number")}
+                                        f"by element{means}", "the same for every number")}
     return {}
 
 
@@ -239,8 +259,10 @@ def slopes(s: Setting, name: str) -> dict[str, Hint]:
     if np.abs(A - np.diag(np.diag(A))).max() > 1e-12 * np.abs(A).max():
         return {"not diagonal": Hint(
             f"{d(name)} mixes numbers: each output depends on one input only, so each number of "
-            f"{d(name)} may come from one number of dy only",
-            f"{np.mean(np.abs(A) > 0):.0%} of the entries are not 0", exact=False)}
+            f"{d(name)} may come from one number of dy only"
+            + ("" if getattr(s.subject.layer, "training", True) else
+               " (in evaluation mode the statistics are constants: is this training's formula?)"),
+            f"{np.mean(np.abs(A) > 0):.0%} of the entries are not 0", strength="likely")}
     a, n, x, y = np.diag(A), np.diag(N), x.ravel(), s.first.ys[0].ravel()
     off = np.abs(a - n) > 1e-7 * np.abs(n).max()
     missing, extra = off & (a == 0), off & (n == 0)
@@ -265,9 +287,14 @@ def slopes(s: Setting, name: str) -> dict[str, Hint]:
                 f"{d(name)}: the mask is not applied: where forward's slope is 0, gradient passes",
                 f"elsewhere times {inner.mean():.6g}")}
     table = dict(_slope_table(x, y, constants(s)))
-    truth = [label for label, f in table.items() if same(f, n, 1e-7)]
-    used = [label for label, f in table.items() if same(f, a, 1e-7)]
-    if used:
+    truth = [label for label, f in table.items() if s.match(f, n)]
+    used = [label for label, f in table.items() if s.match(f, a)]
+    if missing.any() and extra.any() and (missing | extra == off).all():
+        return {"another mask": Hint(
+            f"{d(name)}: the mask is not the one that forward applied (drawn anew, or made from "
+            f"something else): remember forward's", f"{missing.sum()} numbers are stopped that "
+            f"should pass, {extra.sum()} pass that should be stopped")}
+    if used and used[0] not in truth:
         return {f"slope {used[0]}": Hint(
             f"{d(name)}: the local derivative is wrong: {used[0]} is used"
             + (f" where {truth[0]} is meant" if truth else ", which is not forward's slope")
@@ -275,7 +302,7 @@ def slopes(s: Setting, name: str) -> dict[str, Hint]:
             "the same for every number")}
     return {"slope": Hint(f"{d(name)}: the local derivative (the slope) of this elementwise "
                           f"function is wrong", f"at x = {x[off][0]:.4g}: {a[off][0]:.6g}; "
-                          f"expected {n[off][0]:.6g}", exact=False)}
+                          f"expected {n[off][0]:.6g}", strength="guess")}
 
 
 def _slope_table(x: np.ndarray, y: np.ndarray, c: dict) -> Iterator[tuple[str, np.ndarray]]:
@@ -325,14 +352,13 @@ def _swapped(used: str, truth: str) -> bool:
 
 
 def _where_x(x: np.ndarray, off: np.ndarray, candidates: np.ndarray) -> str:
-    inside = x[off]
-    if not off.any() or not (candidates & ~off).any():
+    inside, rest = x[off], x[candidates & ~off]
+    if not inside.size or not rest.size:
         return ""
-    rest = x[candidates & ~off]
     if inside.min() > rest.max():
-        return f", where x is above {rest.max():.3g}"
+        return f", for x of {inside.min():.3g} and more"
     if inside.max() < rest.min():
-        return f", where x is below {rest.min():.3g}"
+        return f", for x of {inside.max():.3g} and less"
     return ""
 
 
@@ -347,7 +373,11 @@ def rows(s: Setting, name: str) -> dict[str, Hint]:
     dead = off & (np.abs(A).max(axis=1) < 1e-12 * np.abs(N).max())
     if not off.any() or not (dead == off).all() or off.sum() == live.sum():
         return {}
-    return _slices(s, name, off, s.y_shape, y_axes(s), live, "output")
+    return _slices(s, name, off, s.y_shape, y_axes(s), live, "output") or {
+        "outputs": Hint(f"{d(name)}: some outputs are never visited (they send nothing back): does "
+                        f"a loop end, or return, too early?",
+                        f"{off.sum()} of {live.sum()} outputs; the others are right",
+                        strength="likely")}
 
 
 def columns(s: Setting, name: str) -> dict[str, Hint]:
@@ -375,7 +405,7 @@ def _slices(s: Setting, name: str, off: np.ndarray, shape: tuple, axes: tuple,
         if not (wrong & ~whole).any() and wrong.sum() < alive.sum():
             at, right = np.flatnonzero(wrong), np.flatnonzero(alive & ~wrong)
             thing = f"{axis} of y" if what == "output" else f"{axis} of {name}"
-            if len(right) == 1 and len(at) > 1:
+            if len(right) == 1:
                 place = {0: "the first", shape[j] - 1: "the last"}.get(int(right[0]),
                                                                        f"number {right[0]}")
                 key = f"only {place} {thing}"
@@ -387,7 +417,9 @@ def _slices(s: Setting, name: str, off: np.ndarray, shape: tuple, axes: tuple,
                     f"only sample {right[0]} counts in {d(name)}: only {place} sample contributes, "
                     f"the others are lost (`=` in a loop over samples, or an index too many)",
                     f"the other {len(at)} are 0")
-            elif list(at) == list(range(shape[j] - len(at), shape[j])):
+            if len(right) == 1 < len(at):
+                continue
+            if list(at) == list(range(shape[j] - len(at), shape[j])):
                 found[f"last {thing}"] = Hint(
                     f"{d(name)}: the last {thing} is never visited ({verb}): does a loop or a "
                     f"slice end too early?", f"{len(at)} of {shape[j]} are 0, the others right")
@@ -421,7 +453,7 @@ def overwritten(s: Setting, name: str) -> dict[str, Hint]:
                                 (places_kept, places_true))
     several = places_true > 1
     is_input = isinstance(s.key(name), int)
-    if several.any() and (places_kept[several] <= 1).all() and len(shape) == 4:
+    if several.any() and (places_kept[several] == 1).all() and len(shape) == 4:
         if is_input:
             return {"overlap": Hint(
                 f"{d(name)} is wrong only where windows overlap; each pixel keeps one window's "
@@ -435,7 +467,7 @@ def overwritten(s: Setting, name: str) -> dict[str, Hint]:
         f"{d(name)}: a part of the contributions is missing (overwritten or never visited): every "
         f"share that is there is right, others are 0",
         f"{lost.sum()} of {true.sum()} shares are missing"
-        + (f"; {share:.0%} of the positions are kept" if share else ""), exact=False)}
+        + (f"; {share:.0%} of the positions are kept" if share else ""), strength="guess")}
 
 
 def extra(s: Setting, name: str) -> dict[str, Hint]:
@@ -450,11 +482,13 @@ def extra(s: Setting, name: str) -> dict[str, Hint]:
         "; all the others are right" if rest_right else "")
     x, found = s.value(name), {}
     unseen = np.abs(N).max(axis=0) <= tiny
-    if isinstance(s.key(name), int) and unseen.any() and (more.any(axis=0) <= unseen).all():
+    is_input = isinstance(s.key(name), int)
+    if is_input and unseen.any() and (more.any(axis=0) <= unseen).all():
         found["unseen"] = Hint(f"{d(name)}: pixels (or numbers) that no window sees get gradient; "
-                               f"they must get 0", evidence, exact=rest_right)
+                               f"they must get 0", evidence,
+                               strength="exact" if rest_right else "likely")
         return found
-    if isinstance(s.key(name), int) and x.ndim > 1 and len(s.y_shape) > 1 \
+    if is_input and x.ndim > 1 and len(s.y_shape) > 1 \
             and x.shape[0] == s.y_shape[0] > 1:
         ks, is_ = np.nonzero(more)
         n_y = np.unravel_index(ks, s.y_shape)
@@ -464,13 +498,13 @@ def extra(s: Setting, name: str) -> dict[str, Hint]:
         if (n_y[0] != n_x[0]).any() and apart.all():
             found["samples mixed"] = Hint(
                 f"{d(name)} mixes samples: the gradient of one image reaches another; a reshape or "
-                f"a transpose in the wrong order?", evidence, exact=False)
+                f"a transpose in the wrong order?", evidence, strength="guess")
         elif x.ndim == 4 and len(s.y_shape) == 4:
             reach = _reach(N, tiny, s.y_shape[1], x.shape[1], s.y_shape, x.shape)
             if (~reach[n_y[1], n_x[1]]).any():
                 found["channels mixed"] = Hint(
                     f"{d(name)} mixes channels (groups): gradient reaches channels that the output "
-                    f"does not depend on", evidence, exact=False)
+                    f"does not depend on", evidence, strength="guess")
     return found
 
 
@@ -485,24 +519,30 @@ def misrouted(s: Setting, name: str) -> dict[str, Hint]:
     A, N = s.analytic(name), s.numeric(name)
     tiny = 1e-9 * np.abs(N).max()
     one_a, one_n = (np.abs(A) > tiny).sum(axis=1), (np.abs(N) > tiny).sum(axis=1)
-    if (one_n > 1).any() or not (one_n == 1).any():
+    if (one_n > 1).any() or not (one_n == 1).any() or (
+            A.shape[0] == A.shape[1] and same(N, np.diag(np.diag(N)))):
         return {}
-    sums = same(A.sum(axis=1), N.sum(axis=1), 1e-7)
-    if sums and (one_a <= 1).all():
-        moved = (A.argmax(axis=1) != N.argmax(axis=1)) & (one_n == 1)
+    sums = np.abs(A.sum(axis=1) - N.sum(axis=1)) <= 1e-7 * np.abs(N).max()
+    if (one_a <= 1).all() and (sums | (one_a == 0)).all():
+        went = (A.argmax(axis=1) != N.argmax(axis=1)) & (one_a == 1) & (one_n == 1)
+        if not went.any():
+            return {}
         where = ""
         x = s.value(name).ravel()
-        if isinstance(s.key(name), int) and (x[A.argmax(axis=1)] <= x[N.argmax(axis=1)]).all():
-            where = " (a smaller number than the maximum got it)"
-        return {"misrouted": Hint(f"{d(name)}: the right amount goes to the wrong pixel{where}: "
-                                  f"the index of the maximum is wrong, or is used wrongly",
-                                  f"{moved.sum()} of {(one_n == 1).sum()} outputs are misrouted")}
+        if isinstance(s.key(name), int) and (
+                x[A.argmax(axis=1)] <= x[N.argmax(axis=1)])[went].all():
+            where = " (one with a smaller number than the maximum)"
+        lost = f", {(one_a < one_n).sum()} are lost" if (one_a < one_n).any() else ""
+        return {"misrouted": Hint(
+            f"{d(name)}: the right amount goes to the wrong pixel{where}: the index (of the "
+            f"maximum, or of the window) is wrong, or is used wrongly",
+            f"{went.sum()} of {(one_n == 1).sum()} outputs are misrouted{lost}")}
     if (one_a > 1).any():
         return {"shared": Hint(f"{d(name)}: an output that depends on one number (the maximum) "
                                f"gives gradient to several: the maximum's mask is missing or wrong",
                                f"up to {one_a.max()} numbers get a share"
-                               + (", which add up to the right amount" if sums else ""),
-                               exact=False)}
+                               + (", which add up to the right amount" if sums.all() else ""),
+                               strength="guess")}
     return {}
 
 
@@ -521,14 +561,14 @@ def moved(s: Setting, name: str) -> dict[str, Hint]:
         if s.match(np.where(index >= 0, n[index], 0), a) and s.match(
                 np.where(index >= 0, N[:, index], 0), A):
             found[f"{name} {key}"] = Hint(f"{d(name)} is right but {says}",
-                                          f"every number is there, {says}")
+                                          "every entry of the Jacobian is there, elsewhere")
     u = rng.standard_normal(A.shape[1])
     a, n = A @ u, N @ u
     for key, says, index in index_maps(s.y_shape, y_axes(s)) if s.rows > 1 else ():
         if s.match(np.where(index >= 0, n[index], 0), a) and s.match(
                 np.where(index[:, None] >= 0, N[index], 0), A):
             found[f"dy {key}"] = Hint(f"{d(name)} is right for dy {says}",
-                                      f"the rows of the Jacobian are {says}")
+                                      "every row of the Jacobian is there, elsewhere")
     return found
 
 
@@ -572,10 +612,11 @@ def index_maps(shape: tuple, axes: tuple[str, ...]) -> Iterator[tuple[str, str, 
         for step in range(1, shape[j]):
             if step > 2 and step < shape[j] - 2 and n > 2 and j > 1:
                 continue
-            kind = "channel" if "channel" in axes[j] else axes[j]
             yield (f"rolled {j} {step}" if shape[j] != 2 * step else f"rolled {j} half",
-                   f"rolled along the {axes[j]} axis ({kind}s in the wrong order: groups or parts "
-                   f"swapped?)", np.roll(index, step, j).ravel())
+                   f"rolled along the {axes[j]} axis " + (
+                       "(shifted: padding cropped at the wrong place?)" if n == 4 and j > 1 else
+                       "(parts in the wrong order: groups or pieces swapped?)"),
+                   np.roll(index, step, j).ravel())
     for j in wide:
         if j < n - 2 and n == 4:
             continue
@@ -679,15 +720,20 @@ def summed(s: Setting, name: str) -> dict[str, Hint]:
         return {}
     found, y = {}, s.y_shape
     columns = A.shape[1]
+    if columns > 1 and (np.abs(N) > 1e-12 * np.abs(N).max()).sum(axis=1).max() == 1 \
+            and A.any() and _spread(A.ravel()) < 1e-9:
+        return {"all": Hint(f"{d(name)} is summed over too many axes: every number of it is the "
+                            f"sum of all of dy", "all entries of the Jacobian are equal")}
     a = A.sum(axis=1)
     one = (np.abs(A) > 1e-12 * np.abs(A).max(initial=1e-300)).sum(axis=1)
     true_one = (np.abs(N) > 1e-12 * np.abs(N).max()).sum(axis=1)
     if (one <= 1).all() and (true_one == 1).all():
-        right = A.argmax(axis=1) == np.abs(N).argmax(axis=1)
         support = np.abs(A).argmax(axis=1)
+        true_support = np.abs(N).argmax(axis=1)
         for j in range(len(y)):
             along = np.indices(y)[j].ravel()
-            if y[j] == columns and (support == along)[one == 1].all() and not right.all():
+            if y[j] == columns and (support == along)[one == 1].all() \
+                    and not (true_support == along).all():
                 found["axes"] = Hint(f"{d(name)} is summed over the wrong axes: it keeps the "
                                      f"{y_axes(s)[j]} axis of dy", "entry by entry")
         if (support == np.abs(N).argmax(axis=1))[one == 1].all() and (one == 1).all():
@@ -731,16 +777,10 @@ def _spread(values: np.ndarray) -> float:
     return float(np.ptp(values) / max(np.abs(values).max(initial=0), 1e-300)) if values.size else 0
 
 
-def _interior_right(ratio: np.ndarray) -> bool:
-    off = np.abs(np.nan_to_num(ratio, nan=1.0) - 1) > 1e-6
-    inner = off[:, :, 1:-1, 1:-1]
-    return bool(off.any() and inner.size and not inner.any())
-
-
-def _few(values: np.ndarray) -> str:
-    shown = ", ".join(f"{v:.4g}" for v in np.ravel(values)[:4])
+def _few(values: np.ndarray, digits: int = 4) -> str:
+    shown = ", ".join(f"{v:.{digits}g}" for v in np.ravel(values)[:4])
     return shown + (", …" if np.size(values) > 4 else "")
 
 
 PATTERNS = (zero, precision, multiple, slopes, rows, columns, moved, shortcut, product_rule,
-            diagonal, summed, ratios, overwritten, misrouted, extra)
+            diagonal, summed, ratios, misrouted, overwritten, extra)

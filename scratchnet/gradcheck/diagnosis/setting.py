@@ -6,28 +6,30 @@ how strongly it does. Row k of A is backward(dy) for a dy that is 1 at k and 0 e
 of N is forward's complex step along i. That takes as many calls as there are numbers, so the
 inputs are cut down first: a mistake in a layer shows on seven pixels as on seven hundred.
 """
+import copy
 import warnings
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import to_device
+from scratchnet.backend import to_device, to_host
 from scratchnet.gradcheck.derivative import _complex_steps
-from scratchnet.gradcheck.subject import BackwardError, Subject
+from scratchnet.gradcheck.subject import BackwardError, Subject, _deepcopy
 from scratchnet.layer import Layer
 
 H = 1e-30
 EXACT = 1e-8            # relative: the same numbers, but for rounding
+ONE = "a batch of one"
 MOST_ROWS, MOST_COLUMNS = 1500, 3000
-SIZES = ((3, 5), (3, 7), (3, 9), (4, 12), (4, 16))      # batch and side, until the layer runs
+SIZES = ((3, 4), (3, 7), (3, 9), (4, 12), (4, 16))      # batch and side, until the layer runs
 
 
 class Setting:
     """One layer at one input, with A and N for each of its arguments, as they are asked for."""
 
-    def __init__(self, subject: Subject, label: str = ""):
-        self.subject, self.label = subject, label
+    def __init__(self, subject: Subject, label: str = "", declared: bool = False):
+        self.subject, self.label, self.declared = subject, label, declared
         self.first = subject.run(subject.dys)
         self.y_shape = self.first.ys[0].shape if len(self.first.ys) == 1 else (
             sum(y.size for y in self.first.ys),)
@@ -61,21 +63,27 @@ class Setting:
 
     @cached_property
     def _analytic(self) -> dict[str, np.ndarray]:
-        """A for each argument."""
-        subject, ys = self.subject, self.first.ys
-        zeros = [np.zeros(y.shape) for y in ys]
-        rows = []
-        for n, y in enumerate(ys):
+        """A for each argument: how backward(dy) changes if 1 is added to one number of dy.
+
+        (Around a dy without zeros: code that overwrites does so with zeros, too.)
+        """
+        def gradients(dys: list) -> list[np.ndarray]:
+            run = self.subject.run(dys)
+            return [np.asarray(g, np.float64).ravel() for g in (*run.dxs, *run.grads.values())]
+
+        rows, here = [], gradients(self.subject.dys)
+        for n, y in enumerate(self.first.ys):
             for k in range(y.size):
-                dys = [z.copy() for z in zeros]
-                dys[n].reshape(-1)[k] = 1
-                if not subject.takes_dy:
-                    dys = subject.dys
-                run = subject.run(dys)
-                rows.append([np.asarray(g, np.float64).ravel() for g in
-                             (*run.dxs, *run.grads.values())])
-        return {name: np.array(column) for name, column in
-                zip(self.names, zip(*rows, strict=True), strict=True)}
+                dys = [dy.copy() for dy in self.subject.dys]
+                dys[n].reshape(-1)[k] += 1
+                rows.append([g - h for g, h in zip(gradients(dys), here, strict=True)]
+                            if self.subject.takes_dy else here)
+        found = {}
+        for name, column, g in zip(self.names, zip(*rows, strict=True), here, strict=True):
+            A = np.array(column)
+            A[np.abs(A) < 1e-12 * np.abs(g).max(initial=0)] = 0         # rounding
+            found[name] = A
+        return found
 
     def analytic(self, name: str) -> np.ndarray:
         """A: (numbers of y, numbers of the argument)."""
@@ -200,7 +208,7 @@ def small_settings(subject: Subject, others: Any, wrong: list[str],
         (label, layer, inputs, None) for label, layer, inputs in declared_settings(
             subject.original, rng)]
     for label, layer, inputs, reference in declared:
-        if setting := _setting(layer, inputs, rng, label, reference):
+        if setting := _setting(layer, inputs, rng, label, reference, declared=True):
             settings.append(setting)
     return settings
 
@@ -222,11 +230,11 @@ def declared_settings(layer: Any, rng: np.random.Generator) -> list:
 
 
 def _setting(layer: Any, inputs: Any, rng: np.random.Generator, label: str,
-             reference: Any) -> Setting | None:
+             reference: Any, declared: bool = False) -> Setting | None:
     """None where the layer does not run there, or is too large to be seen whole."""
     try:
         with np.errstate(all="ignore"):
-            setting = Setting(Subject(layer, tuple(inputs), rng, reference), label)
+            setting = Setting(Subject(layer, tuple(inputs), rng, reference), label, declared)
     except Exception:
         return None
     small = all(setting.value(name).size <= MOST_COLUMNS for name in setting.names)
@@ -252,14 +260,14 @@ def _other_sizes(inputs: list) -> list:
     if all(x.ndim == 4 and min(x.shape[2:]) > 1 for x in floats):
         larger = [x[:, :, :-1, :-1] if x.ndim == 4 else x for x in inputs]
     batches = {len(x) if x.ndim else 0 for x in inputs}
-    if len(batches) == 1 and min(batches) > 0:
+    if len(batches) == 1 and min(batches) > 0 and inputs[0].ndim > 1:
         n = min(batches)
         larger = [np.concatenate([x, 1.3 * x if x.dtype.kind == "f" else x])[:n + 1]
                   for x in larger]
         cases.append(("a larger batch of smaller images" if len(floats[0].shape) == 4 else
                       "a larger batch", larger))
         if n > 1:
-            cases.append(("a batch of one", [x[:1] for x in inputs]))
+            cases.append((ONE, [x[:1] for x in inputs]))
     return cases
 
 
@@ -275,3 +283,36 @@ def is_block(layer: Any) -> list[tuple[str, Any]]:
             if callable(getattr(part, "forward", None)):
                 parts.append((str(key), part))
     return parts
+
+
+def inputs_of_parts(subject: Subject) -> list[tuple[str, Any, list]]:
+    """(name, part, the inputs it got) for each part that ran in forward, in their order."""
+    parts = is_block(subject.layer)
+    heard: list[tuple[str, Any, list]] = []
+    memo = {id(part): _Listener(name, part, heard) for name, part in parts}
+    if not parts:
+        return []
+    try:
+        subject.forward(layer=_deepcopy(subject.layer, memo))
+    except Exception:               # code that asks its parts for their type
+        return []
+    return heard
+
+
+class _Listener:
+    """Stands in the place of a part, and notes what it is given."""
+
+    def __init__(self, name: str, part: Any, heard: list):
+        self.name, self.part, self.heard = name, part, heard
+        self.copy = copy.deepcopy(part)
+
+    def forward(self, *xs: Any) -> Any:
+        self.heard.append((self.name, self.part, [np.array(to_host(x)) for x in xs]))
+        return self.copy.forward(*xs)
+
+    __call__ = forward
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("part", "copy", "heard"):
+            raise AttributeError(name)
+        return getattr(self.copy, name)

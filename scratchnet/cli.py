@@ -1,9 +1,11 @@
-"""The command line: `scratchnet lesson`, `summary`, `verify` and `compare`."""
+"""The command line: `scratchnet lesson`, `summary`, `verify`, `compare`, `check` and `exercise`."""
 import argparse
 import os
 import sys
 
 from scratchnet import __version__, compare, cost, golden, lesson
+from scratchnet.exercises import commands as exercises
+from scratchnet.gradcheck import command as gradcheck
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     cost.add_command(commands)
     golden.add_command(commands)
     compare.add_command(commands)
+    gradcheck.add_command(commands)
+    exercises.add_commands(commands)
 
     options = parser.parse_args(arguments)
     try:
@@ -47,6 +51,7 @@ def run_lesson(options: argparse.Namespace) -> int:
         return 2
     passed_on = [word for key in ("device", "out") if (value := getattr(options, key)) is not None
                  for word in (f"--{key}", value)]
+    passed_on += [word for path in options.own or () for word in ("--with", path)]
     lesson.run(path, passed_on)
     return 0
 

@@ -11,12 +11,16 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from scratchnet.backend import best_device, describe_device
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
+
+    from scratchnet.exercises.own_layers import OwnLayers
+    from scratchnet.layer import Layer
 
 _BESIDE = Path(__file__).parent
 
@@ -24,8 +28,8 @@ _BESIDE = Path(__file__).parent
 class Lesson:
     """What a running lesson knows: the device, and the folder for its figures.
 
-    Begin with `lesson = Lesson("alexnet")`: reads --device and --out from the command line
-    (ignored in a notebook) and says in one line where the work is done.
+    Begin with `lesson = Lesson("alexnet")`: reads --device, --out and --with from the command
+    line (ignored in a notebook) and says in one line where the work is done.
     """
 
     def __init__(self, name: str):
@@ -34,7 +38,9 @@ class Lesson:
         add_options(parser)
         options = parser.parse_args([] if _in_notebook() else sys.argv[1:])
         try:
-            self.device = best_device(options.device)
+            self.own = _own_layers(options.own)
+            # the student's layers need know of no GPU
+            self.device = best_device(options.device or ("cpu" if self.own else None))
         except ValueError as error:
             parser.error(str(error))
         self.folder = Path(options.out or Path("runs") / f"lesson-{name}")
@@ -45,6 +51,16 @@ class Lesson:
             parser.error(f"cannot write to {self.folder}: {error.strerror}; choose another "
                          f"folder with --out")
         print(describe_device(self.device))
+
+    def replace(self, network: "Layer", images: "np.ndarray") -> None:
+        """Put the layers given by --with in place of the library's, and say so; without --with, do
+        nothing. `images`: a batch to train on. A wrong layer ends the lesson with its report."""
+        if self.own is not None:
+            from scratchnet.exercises.own_layers import Refused
+            try:
+                self.own.replace(network, images)
+            except Refused as refused:
+                _refuse(refused)
 
     def save(self, figure: "Figure", name: str) -> None:
         """Write the figure to the lesson's folder, and show it if this is a notebook."""
@@ -73,6 +89,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that every lesson has."""
     parser.add_argument("--device", help="cpu or gpu (default: gpu where there is one)")
     parser.add_argument("--out", help="folder for the figures (default: runs/lesson-NAME)")
+    parser.add_argument("--with", dest="own", action="append", metavar="FILE",
+                        help="train with your own layers: a file with a class named like one of "
+                             "the library's (ReLU, Conv2d, …), after checking it; repeat for more")
 
 
 def lessons() -> dict[str, Path]:
@@ -128,6 +147,22 @@ def run(path: Path, arguments: list[str]) -> None:
             print(f"\n{content}\n", flush=True)
         else:
             exec(compile("\n" * (line - 1) + content, str(path), "exec"), namespace)
+
+
+def _own_layers(paths: list[str] | None) -> "OwnLayers | None":
+    """The layers of these files; a wrong one ends the program with its report."""
+    if not paths:
+        return None
+    from scratchnet.exercises.own_layers import OwnLayers, Refused
+    try:
+        return OwnLayers(paths)
+    except Refused as refused:
+        _refuse(refused)
+
+
+def _refuse(report: Exception) -> NoReturn:
+    print(report)
+    raise SystemExit(1)
 
 
 def _in_notebook() -> bool:

@@ -5,14 +5,15 @@ array that another branch holds, by assigning where it must add, by remembering 
 input, or by working only for dy of this size, dtype or memory layout. Each test below is one
 sentence of the contract in layer.py.
 """
+import inspect
 import random
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from scratchnet.backend import to_device
+from scratchnet.backend import is_array, to_device
 from scratchnet.gradcheck.report import Finding
-from scratchnet.gradcheck.subject import BackwardError, Run, Subject
+from scratchnet.gradcheck.subject import BackwardError, Run, Subject, held
 from scratchnet.layer import no_grad, remembering
 
 SAME = 1e-9         # relative to the largest number: equal but for rounding
@@ -26,7 +27,7 @@ def check_hygiene(subject: Subject, first: Run, rng: np.random.Generator) -> lis
             ("new input, new answer", _second_input), ("any batch size", _other_batch),
             ("linear in dy", _linear),
             ("gradients add", _adds), ("no stale backward", _stale),
-            ("keeps dtypes", _dtypes), ("any memory layout", _layouts)):
+            ("keeps dtypes", _dtypes), ("backward()", _default), ("any memory layout", _layouts)):
         try:
             problem = question(subject, first, rng)
         except BackwardError as error:
@@ -208,7 +209,27 @@ def _stale(subject: Subject, first: Run, rng: np.random.Generator) -> str:
     return "forward under no_grad() kept memory for backward: use self.remember(…)"
 
 
+def _default(subject: Subject, first: Run, rng: np.random.Generator) -> str:
+    parameters = inspect.signature(subject.layer.backward).parameters.values()
+    if subject.dys[0].shape or not any(p.default == 1 for p in parameters):
+        raise _Skip
+    layer = subject.fresh_to_write()
+    subject.forward(layer=layer)
+    with remembering():
+        dx = layer.backward()
+    dx = dx if isinstance(dx, tuple | list) else (dx,)
+    if _different([_host(v) for v in dx], subject.run([np.float64(1) * np.ones(())]).dxs):
+        return "backward() without an argument differs from backward(1)"
+    return ""
+
+
 def _dtypes(subject: Subject, first: Run, rng: np.random.Generator) -> str:
+    layer = subject.fresh()
+    subject.forward(layer=layer)
+    for array in held([vars(layer), layer.__dict__.get("_memory")], is_array):
+        if array.dtype.kind == "f" and array.dtype != np.float64:
+            return (f"float64 in, but forward keeps an array in {array.dtype} for backward: a "
+                    f"buffer or conversion of fixed dtype loses digits")
     for x in (*first.ys, *first.dxs, *first.grads.values()):
         if np.asarray(x).dtype != np.float64:
             return f"float64 in gave {np.asarray(x).dtype} out: is there a buffer of fixed dtype?"

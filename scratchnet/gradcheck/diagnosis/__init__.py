@@ -24,7 +24,7 @@ import numpy as np
 from scratchnet.gradcheck.derivative import check_values
 from scratchnet.gradcheck.diagnosis import experiments, patterns
 from scratchnet.gradcheck.diagnosis.before import before_values
-from scratchnet.gradcheck.diagnosis.experiments import EXPERIMENTS
+from scratchnet.gradcheck.diagnosis.experiments import EXPERIMENTS, OF_BLOCKS
 from scratchnet.gradcheck.diagnosis.patterns import PATTERNS, Hint, d
 from scratchnet.gradcheck.diagnosis.setting import (
     ONE,
@@ -37,8 +37,9 @@ from scratchnet.gradcheck.report import Cause, Finding, Row
 from scratchnet.gradcheck.subject import Subject
 
 CONFIDENCE = ("exact", "likely", "guess")
-PATTERN_ONLY = (patterns.zero, patterns.rows, patterns.columns, patterns.overwritten,
+PATTERN_ONLY = (patterns.rows, patterns.columns, patterns.overwritten,
                 patterns.misrouted, patterns.extra, experiments.terms, experiments.labels)
+MOST_ARGUMENTS = 4
 ENOUGH = 2              # settings in which an explanation must hold, if there are so many
 
 
@@ -52,8 +53,9 @@ def diagnose(subject: Subject, rows: list[Row], findings: list[Finding], others:
     with np.errstate(all="ignore"):
         if causes := in_parts(subject, rng):
             return causes
-        settings = small_settings(subject, others, [row.name for row in wrong], rng)
-        for row in wrong:
+        settings = small_settings(subject, subject.run(subject.dys), others,
+                                  [row.name for row in wrong], rng)
+        for row in wrong[:MOST_ARGUMENTS]:      # inputs come first; one mistake spoils many
             causes += _causes_of(settings, row)
     return sorted(causes, key=lambda cause: CONFIDENCE.index(cause.confidence))
 
@@ -88,8 +90,8 @@ def _causes_of(settings: list[Setting], row: Row) -> list[Cause]:
     bad = sorted(bad, key=lambda s: (s.label == ONE, s.declared))[:ENOUGH]
     if len(bad) > 1 and bad[1].label == ONE:
         bad.pop()               # a batch of one hides too much to be a second witness
-    order = (*PATTERNS[:3], *EXPERIMENTS[:2], *PATTERNS[3:], *EXPERIMENTS[2:]) \
-        if is_block(bad[0].subject.layer) else (*PATTERNS, *EXPERIMENTS)
+    order = (*PATTERNS[:4], *OF_BLOCKS, *PATTERNS[4:]) if is_block(bad[0].subject.layer) \
+        else (*PATTERNS, *EXPERIMENTS)
     for rank, hypothesis in enumerate(order):
         for hint, strength in _agreed(hypothesis, bad, name):
             evidence = hint.evidence + (f"; {only}" if only else

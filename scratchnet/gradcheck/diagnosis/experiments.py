@@ -6,6 +6,7 @@ one of its parts frozen, and its Jacobian compared with A. What reproduces A, ex
 """
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,16 @@ def other_input(s: Setting, name: str) -> dict[str, Hint]:
         x, label = s.subject.inputs[i], s.subject.input_name(i)
         for key, says, other in _other_inputs(s, x, label):
             if _reproduces(s, name, {i: other}):
-                found[f"{label} {key}"] = Hint(f"{d(name)} is right for {label} {says}",
+                slope = "the local derivative is wrong: " if _elementwise(s, name) else ""
+                found[f"{label} {key}"] = Hint(f"{d(name)}: {slope}it is right for {label} {says}",
                                                f"reproduced with {label} {says}")
                 break
     return found
+
+
+def _elementwise(s: Setting, name: str) -> bool:
+    N = s.numeric(name)
+    return N.shape[0] == N.shape[1] > 1 and not (N - np.diag(np.diag(N))).any()
 
 
 def _other_inputs(s: Setting, x: np.ndarray, label: str
@@ -109,7 +116,7 @@ def _other_inputs(s: Setting, x: np.ndarray, label: str
         yield "last", "with the last sample used for all", np.broadcast_to(
             x[-1:], x.shape).copy()
     if not block:                   # a ReLU in a block makes others of them of one x
-        yield "absolute", "without its sign", np.abs(x)
+        yield "absolute", "without its sign (|x|, its absolute value)", np.abs(x)
         yield "negative", "with the opposite sign", -x
         yield "positive", "with negative numbers set to 0", np.maximum(x, 0)
         yield "squared", "squared", x * x
@@ -186,6 +193,10 @@ FACTORS = {     # attribute: (neutral value, what being right with it means)
 }
 
 
+ALIASES = {"stride": ("s", "strides"), "padding": ("pad", "p"), "dilation": ("dil", "d", "rate"),
+           "groups": ("group", "g")}
+
+
 def factor(s: Setting, name: str) -> dict[str, Hint]:
     """One factor at a time: is the gradient right once the stride is 1, the padding 0, …?"""
     found = {}
@@ -206,13 +217,10 @@ def factor(s: Setting, name: str) -> dict[str, Hint]:
 def _with_factor(layer: Any, attribute: str, neutral: Any) -> Iterator[Any]:
     """Copies of the layer with an attribute (its own, or one of its geometry's) at `neutral`."""
     geometry = getattr(layer, "geometry", None)
-    holders = [(layer, attribute)] if hasattr(layer, attribute) else []
-    if attribute == "padding":
-        holders += [(layer, n) for n in ("pad", "p") if isinstance(getattr(layer, n, None), int)]
-    for holder, key in holders:
-        value = getattr(holder, key)
+    for key in (attribute, *ALIASES.get(attribute, ())):
+        value = getattr(layer, key, None)
         new = (neutral,) * len(value) if isinstance(value, tuple) else neutral
-        if value != new and isinstance(value, int | tuple | bool):
+        if isinstance(value, int | tuple) and value != new:
             changed = copy.deepcopy(layer)
             try:
                 setattr(changed, key, new)
@@ -267,7 +275,7 @@ def regress(s: Setting, A: np.ndarray, N: np.ndarray, name: str, parts: dict[str
         return {}
     if not off or len(off) == len(parts) and len({round(c, 9) for c in off.values()}) == 1:
         return {}
-    says = "; ".join(f"the {n} term {_named_coefficient(s, c)}" for n, c in off.items())
+    says = "; ".join(f"the {n} term {_coefficient(s, name, c)}" for n, c in off.items())
     key = ", ".join(f"{n} {_key(c)}" for n, c in off.items())
     return {key: Hint(f"{d(name)}: {says}",
                       "coefficients of the terms: " + ", ".join(
@@ -276,16 +284,6 @@ def regress(s: Setting, A: np.ndarray, N: np.ndarray, name: str, parts: dict[str
 
 def _key(c: float) -> str:
     return "0" if abs(c) < 1e-6 else "negative" if c < 0 else "scaled"
-
-
-def _named_coefficient(s: Setting, c: float) -> str:
-    x = s.subject.inputs[s.subject.floats[0]]
-    m = x.size // x.shape[1] if x.ndim > 1 else x.size
-    for label, v in (("m", m), ("1/m", 1 / m), ("2", 2), ("1/2", 0.5),
-                     ("m/(m − 1)", m / (m - 1) if m > 1 else 0), ("(m − 1)/m", (m - 1) / m)):
-        if abs(c - v) < 1e-6 * max(v, 1e-9) and m > 2:
-            return f"is multiplied by {label} ({c:.4g})"
-    return _coefficient(c)
 
 
 def declared_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
@@ -336,14 +334,14 @@ def terms_of_parts(s: Setting, name: str) -> dict[str, Hint]:
             share = N - product(_with_part(s, part, _Frozen))
             if np.abs(share).max() > 1e-9 * np.abs(N).max() and not same(share, N) and not any(
                     same(share, other) for other in shares.values()):
-                shares[f"{path}'s"] = share         # on some path, which is not named yet
+                shares[f"branch {path} ({type(part).__name__})"] = share
     except Exception:
         return {}
     if not shares:
         return {}
     rest = N - sum(shares.values())
     if np.abs(rest).max() > 1e-9 * np.abs(N).max():
-        shares["direct (shortcut's)"] = rest
+        shares["direct (shortcut)"] = rest
     matrix = np.array([share.ravel() for share in shares.values()])
     if np.linalg.matrix_rank(matrix / np.abs(N).max(), tol=1e-6) < len(shares):
         return {}
@@ -359,6 +357,43 @@ def skipped(s: Setting, name: str) -> dict[str, Hint]:
             found[path] = Hint(f"{d(name)}: {path} is skipped in backward: dy passes it unchanged, "
                                f"as if it were not there", f"reproduced with {path} passed over")
     return found
+
+
+def left_out(s: Setting, name: str) -> dict[str, Hint]:
+    """Right if a function that forward calls (np.maximum, np.tanh, …) had the derivative 1?"""
+    found = {}
+    for function, means in (("maximum", "the mask of np.maximum (a ReLU) is not applied"),
+                            ("where", "the mask of np.where (a ReLU?) is not applied"),
+                            ("clip", "the mask of np.clip is not applied"),
+                            ("tanh", "the derivative of tanh is left out"),
+                            ("exp", "the derivative of exp is left out"),
+                            ("sqrt", "the derivative of the square root is left out")):
+        with _derivative_of_one(function) as called:
+            right = _reproduces(s, name)
+        if right and called:
+            found[function] = Hint(f"{d(name)}: {means} in backward", f"reproduced with the "
+                                   f"derivative of np.{function} taken as 1")
+    return found
+
+
+@contextmanager
+def _derivative_of_one(function: str) -> Iterator[list]:
+    """np.function(…) returns its value, and hands on the derivative of its argument."""
+    original, called = getattr(np, function), []
+
+    def through(*args: Any, **options: Any) -> Any:
+        y = original(*args, **options)
+        inner = [a for a in args if np.iscomplexobj(a) and np.shape(a) == np.shape(y)]
+        if len(inner) != 1 or options:
+            return y
+        called.append(function)
+        return y.real + 1j * inner[0].imag
+
+    setattr(np, function, through)
+    try:
+        yield called
+    finally:
+        setattr(np, function, original)
 
 
 def parts_of(layer: Any) -> list[tuple[str, Any]]:
@@ -501,5 +536,7 @@ def normalisation_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
 
 
 
-EXPERIMENTS = (terms, skipped, labels, other_parameter, other_constant, other_input, factor)
+EXPERIMENTS = (terms, skipped, left_out, labels, other_parameter, other_constant, other_input,
+               factor)
+OF_BLOCKS = (terms, skipped, left_out, factor)      # their parts are asked for themselves
 

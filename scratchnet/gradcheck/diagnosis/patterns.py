@@ -5,7 +5,7 @@ explanations that fit, as {key: Hint}; the key is what several settings must agr
 """
 from collections.abc import Iterator
 from itertools import combinations, permutations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,7 +75,10 @@ def multiple(s: Setting, name: str) -> dict[str, Hint]:
     if not found and abs(c - 1) < 0.02:
         found["nearly 1"] = Hint(f"{d(name)} is the true gradient times {c:.7g}: a small constant "
                                  f"(ε?) is left out or added", "a factor near 1")
-    found[f"{c:.6g}"] = Hint(f"{d(name)} is the true gradient times {c:.6g}: a constant factor is "
+    whole = round(1 / abs(c))
+    label = f"{minus.replace('minus ', '−')}1/{whole}" if 1 < whole < 1000 and abs(
+        abs(c) * whole - 1) < 1e-7 else f"{c:.6g}"
+    found[f"{c:.6g}"] = Hint(f"{d(name)} is the true gradient times {label}: a constant factor is "
                              f"wrong", f"times {c:.6g} everywhere")
     found["constant"] = Hint(f"{d(name)} is a multiple of the true gradient: its direction is "
                              f"right, a factor is wrong", f"times {c:.6g} here", strength="guess")
@@ -91,11 +94,7 @@ def factors(s: Setting, name: str) -> Iterator[tuple[str, float, str]]:
         sizes |= {"C": (x.shape[1], ": {} the number of classes"),
                   "N·C": (x.size, ": {} every number instead of every sample")}
     kernel = [s.value(n).shape[2:] for n in s.first.grads if s.value(n).ndim == 4]
-    size = getattr(s.subject.layer, "kernel_size", None)
-    if isinstance(size, int | np.integer):
-        kernel.append((size, size))
-    elif isinstance(size, tuple):
-        kernel.append(size)
+    kernel += windows(s.subject.layer)
     for k in kernel[:1]:
         sizes |= {"KH·KW": (k[0] * k[1], ": {} the size of the window"),
                   "KH": (k[0], ": {} one side of the window only"),
@@ -141,12 +140,27 @@ def factors(s: Setting, name: str) -> Iterator[tuple[str, float, str]]:
     yield "1/2", 0.5, ": a factor 2 is missing"
 
 
+def windows(layer: Any) -> Iterator[tuple[int, int]]:
+    """The size of the layer's window, by the names that people give it."""
+    given = {n.lower().strip("_"): v for n, v in getattr(layer, "__dict__", {}).items()}
+    for n in ("kernel_size", "kernel", "pool_size", "pool", "window", "ksize", "k", "size", "f",
+              "filter_size", "field", "scale", "factor"):
+        if isinstance(given.get(n), int) and given[n] > 1:
+            yield given[n], given[n]
+        elif isinstance(given.get(n), tuple) and len(given[n]) == 2:
+            yield given[n]
+    for h, w in (("kh", "kw"), ("k_h", "k_w"), ("kernel_h", "kernel_w"), ("pool_h", "pool_w"),
+                 ("ph", "pw"), ("hh", "ww"), ("fh", "fw"), ("pool_height", "pool_width")):
+        if isinstance(given.get(h), int) and isinstance(given.get(w), int):
+            yield given[h], given[w]
+
+
 def constants(s: Setting) -> dict[str, float]:
     """The public numbers in the layer's attributes: p, alpha, eps, …"""
     found = {}
     for n, v in getattr(s.subject.layer, "__dict__", {}).items():
-        if not n.startswith("_") and isinstance(v, int | float | np.number) \
-                and not isinstance(v, bool) and np.isfinite(v) and v != 0 and v != 1:
+        if not n.startswith("_") and isinstance(v, float | np.floating) and np.isfinite(v) \
+                and v != 0 and v != 1:
             found[n] = float(v)
     return found
 
@@ -214,6 +228,17 @@ def ratios(s: Setting, name: str) -> dict[str, Hint]:
 
 
 def _named_vector(s: Setting, name: str, factor: np.ndarray, where: str) -> dict[str, Hint]:
+    x = s.subject.inputs[s.subject.floats[0]]
+    for axes in ((0,), (0, 2, 3), (1,), (1, 2, 3), (2, 3)):
+        if max(axes) >= x.ndim:
+            continue
+        std = x.std(axis=axes).ravel()
+        for label, known in (("σ", std), ("1/σ", 1 / std), ("σ²", std ** 2), ("1/σ²", std ** -2)):
+            if same(factor, known, 1e-3) and factor.size > 1 and _spread(known) > 1e-3:
+                return {label: Hint(
+                    f"{d(name)} is off by {label} for each {where}: the standard deviation is "
+                    f"missing or used once too often (x − μ in place of the normalised x̂?)",
+                    f"the factors are {label} to 3 digits", strength="likely")}
     for other in s.first.grads:
         v = s.value(other).ravel()
         if v.shape != factor.shape or other == name or not v.all():
@@ -262,7 +287,8 @@ def slopes(s: Setting, name: str) -> dict[str, Hint]:
             f"{d(name)} may come from one number of dy only"
             + ("" if getattr(s.subject.layer, "training", True) else
                " (in evaluation mode the statistics are constants: is this training's formula?)"),
-            f"{np.mean(np.abs(A) > 0):.0%} of the entries are not 0", strength="likely")}
+            f"{np.mean(np.abs(A) > 0):.0%} of the entries are not 0",
+            strength="guess" if getattr(s.subject.layer, "training", True) else "likely")}
     a, n, x, y = np.diag(A), np.diag(N), x.ravel(), s.first.ys[0].ravel()
     off = np.abs(a - n) > 1e-7 * np.abs(n).max()
     missing, extra = off & (a == 0), off & (n == 0)
@@ -373,6 +399,15 @@ def rows(s: Setting, name: str) -> dict[str, Hint]:
     dead = off & (np.abs(A).max(axis=1) < 1e-12 * np.abs(N).max())
     if not off.any() or not (dead == off).all() or off.sum() == live.sum():
         return {}
+    if len(s.first.ys) > 1:
+        ends = np.cumsum([y.size for y in s.first.ys])
+        gone = [n for n, (end, y) in enumerate(zip(ends, s.first.ys, strict=True))
+                if off[end - y.size:end].any()]
+        if sum(live[ends[n] - s.first.ys[n].size:ends[n]].sum() for n in gone) == off.sum():
+            return {f"output {gone}": Hint(
+                f"{d(name)}: the gradient of output {', '.join(map(str, gone))} (of "
+                f"{len(ends)} outputs: a head, a branch) is never used", "its rows are 0, the "
+                "others are right")}
     return _slices(s, name, off, s.y_shape, y_axes(s), live, "output") or {
         "outputs": Hint(f"{d(name)}: some outputs are never visited (they send nothing back): does "
                         f"a loop end, or return, too early?",
@@ -454,6 +489,11 @@ def overwritten(s: Setting, name: str) -> dict[str, Hint]:
     several = places_true > 1
     is_input = isinstance(s.key(name), int)
     if several.any() and (places_kept[several] == 1).all() and len(shape) == 4:
+        if is_input and s.rows > A.shape[1] and (true.sum(axis=1) == 1).all() \
+                and _spread(N[true]) < 1e-9:
+            return {"copies": Hint(
+                f"{d(name)}: only one of the outputs that copy a number is counted; the sum over "
+                f"all copies is needed", "each number keeps one share of many")}
         if is_input:
             return {"overlap": Hint(
                 f"{d(name)} is wrong only where windows overlap; each pixel keeps one window's "
@@ -484,9 +524,11 @@ def extra(s: Setting, name: str) -> dict[str, Hint]:
     unseen = np.abs(N).max(axis=0) <= tiny
     is_input = isinstance(s.key(name), int)
     if is_input and unseen.any() and (more.any(axis=0) <= unseen).all():
-        found["unseen"] = Hint(f"{d(name)}: pixels (or numbers) that no window sees get gradient; "
-                               f"they must get 0", evidence,
-                               strength="exact" if rest_right else "likely")
+        if x.ndim != 4:
+            return {"unseen": Hint(f"{d(name)}: numbers that have no influence get gradient: a "
+                                   f"mask is not applied?", evidence, strength="guess")}
+        found["unseen"] = Hint(f"{d(name)}: pixels that no window sees get gradient; they must "
+                               f"get 0", evidence, strength="exact" if rest_right else "likely")
         return found
     if is_input and x.ndim > 1 and len(s.y_shape) > 1 \
             and x.shape[0] == s.y_shape[0] > 1:
@@ -546,6 +588,19 @@ def misrouted(s: Setting, name: str) -> dict[str, Hint]:
     return {}
 
 
+def exchanged(s: Setting, name: str) -> dict[str, Hint]:
+    """Several inputs: this one's gradient is another's."""
+    A = s.analytic(name)
+    for i in s.subject.floats:
+        other = s.subject.input_name(i)
+        if other != name and s.value(other).shape == s.value(name).shape and s.match(
+                A, s.numeric(other)) and not s.match(A, s.numeric(name)):
+            return {other: Hint(f"{d(name)} is what {d(other)} should be: the gradients of the "
+                                f"inputs are returned in another order (swapped)",
+                                f"it equals the true {d(other)}")}
+    return {}
+
+
 # ── the right numbers in the wrong places ────────────────────────────────────────────
 
 
@@ -558,8 +613,9 @@ def moved(s: Setting, name: str) -> dict[str, Hint]:
     r = rng.standard_normal(A.shape[0])
     a, n = r @ A, r @ N
     for key, says, index in index_maps(shape, axes_of(s, name)):
-        if s.match(np.where(index >= 0, n[index], 0), a) and s.match(
-                np.where(index >= 0, N[:, index], 0), A):
+        there = index >= 0                      # what comes in from outside may be anything
+        if 4 * there.sum() > index.size and s.match(n[index[there]], a[there]) and s.match(
+                N[:, index[there]], A[:, there]):
             found[f"{name} {key}"] = Hint(f"{d(name)} is right but {says}",
                                           "every entry of the Jacobian is there, elsewhere")
     u = rng.standard_normal(A.shape[1])
@@ -680,20 +736,39 @@ def product_rule(s: Setting, name: str) -> dict[str, Hint]:
         return {}
     terms = np.array([own.ravel(), cross.ravel()]).T
     (a, b), *_ = np.linalg.lstsq(terms, A.ravel(), rcond=None)
-    if not s.match(a * own + b * cross, A) or (abs(a - b) < 1e-6) or diagonal:
+    if diagonal or abs(a - b) < 1e-6:
         return {}
+    if not s.match(a * own + b * cross, A):
+        live = np.abs(cross) > 1e-6 * np.abs(cross).max()
+        ratio = np.where(live, (A - own) / np.where(live, cross, 1), np.nan)
+        if _constant(ratio, 1) is None and _constant(ratio, 0) is None:
+            return {}
+        return {"cross factor": Hint(
+            f"{d(name)}: the own (direct) term is right, the cross term is off by a factor that "
+            f"differs from number to number: a wrong exponent (power), or a factor left out",
+            f"the factors are {_few(ratio[live])}", strength="likely")}
     found = {}
     if abs(a - 1) > 1e-6:
         found["own"] = Hint(f"{d(name)}: the own (direct) term, dy times the factor y/x, "
-                            f"{_coefficient(a)}", f"coefficient {a:.4g}, expected 1")
+                            f"{_coefficient(s, name, a)}", f"coefficient {a:.4g}, expected 1")
     if abs(b - 1) > 1e-6:
         found["cross"] = Hint(f"{d(name)}: the cross term (through the factor that y = x·factor "
-                              f"takes from x and its neighbours) {_coefficient(b)}",
+                              f"takes from x and its neighbours) {_coefficient(s, name, b)}"
+                              + (": the factor is taken as a constant" if abs(b) < 1e-6 else ""),
                               f"coefficient {b:.4g}, expected 1")
     return found
 
 
-def _coefficient(c: float) -> str:
+def _coefficient(s: Setting, name: str, c: float) -> str:
+    x = s.subject.inputs[s.subject.floats[0]]
+    m = x.size // x.shape[1] if x.ndim > 1 else x.size
+    sizes = [("m", m), ("1/m", 1 / m), ("2", 2.0), ("1/2", 0.5)]
+    if m > 2:
+        sizes += [("m/(m − 1)", m / (m - 1)), ("(m − 1)/m", (m - 1) / m)]
+    for label, value in (*sizes, *((label, value) for label, value, _ in factors(s, name))):
+        if abs(c - value) < 1e-6 * value and abs(value - 1) > 1e-6:
+            what = ": mean and sum confused" if "m" in label or "·" in label else ""
+            return f"is multiplied by {label} ({c:.4g}){what}"
     if abs(c) < 1e-6:
         return "is missing (coefficient 0.00)"
     if abs(c + 1) < 1e-6:
@@ -782,5 +857,5 @@ def _few(values: np.ndarray, digits: int = 4) -> str:
     return shown + (", …" if np.size(values) > 4 else "")
 
 
-PATTERNS = (zero, precision, multiple, slopes, rows, columns, moved, shortcut, product_rule,
-            diagonal, summed, ratios, misrouted, overwritten, extra)
+PATTERNS = (zero, precision, multiple, exchanged, slopes, misrouted, rows, columns, moved,
+            shortcut, product_rule, diagonal, summed, ratios, overwritten, extra)

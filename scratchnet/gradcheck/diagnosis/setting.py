@@ -15,7 +15,7 @@ import numpy as np
 
 from scratchnet.backend import to_device, to_host
 from scratchnet.gradcheck.derivative import _complex_steps
-from scratchnet.gradcheck.subject import BackwardError, Subject, _deepcopy
+from scratchnet.gradcheck.subject import BackwardError, Run, Subject, _deepcopy
 from scratchnet.layer import Layer
 
 H = 1e-30
@@ -35,6 +35,8 @@ class Setting:
             sum(y.size for y in self.first.ys),)
         if problems := subject.shape_problems(self.first):
             raise BackwardError(str(problems[0]))
+        if not self.rows:
+            raise ValueError("forward returned nothing")
         self._columns: dict[Any, np.ndarray] = {}
         self.tolerance = EXACT
 
@@ -189,13 +191,18 @@ def same(some: np.ndarray, others: np.ndarray, tolerance: float = EXACT) -> bool
     return bool(np.abs(some - others).max(initial=0) <= tolerance * size)
 
 
-def small_settings(subject: Subject, others: Any, wrong: list[str],
+def small_settings(subject: Subject, first: Run, others: Any, wrong: list[str],
                    rng: np.random.Generator) -> list[Setting]:
     """The layer's own inputs cut down, the same with other sizes, and `others`."""
     settings = []
+    zero = {name for name, g in zip(
+        [subject.input_name(i) for i in subject.floats] + list(first.grads),
+        (*first.dxs, *first.grads.values()), strict=True) if not np.any(g)}
     for inputs in _cut_down(subject):
         setting = _setting(subject.original, inputs, rng, "", subject.original_reference)
-        if setting and all(setting.wrong(name) for name in wrong if name in setting.names):
+        # Cut too far, what was wrong may be right, or nothing may be left of it.
+        if setting and all(setting.wrong(name) and np.any(setting.gradient(name)) == (
+                name not in zero) for name in wrong if name in setting.names):
             settings.append(setting)
             break
     if settings:

@@ -1,0 +1,23 @@
+"""Wrong solutions of dense_layer: (id, old text, new text, what the cause must say)."""
+WRONG = [
+    ("the copy forgotten", "return dy[:, :C] + df", "return df",
+     r"copy|carr|identity|missing|first channel of y"),
+    ("the chain forgotten", "return dy[:, :C] + df", "return dy[:, :C] + 0 * df",
+     r"chain|branch|missing|last channel of y"),
+    ("the last channels for the copy", "return dy[:, :C] + df", "return dy[:, -C:] + df",
+     r"channel|split|order"),
+    ("the copy subtracted", "return dy[:, :C] + df", "return df - dy[:, :C]",
+     r"copy|carr|identity|sign|negative"),
+    ("written into dy", "return dy[:, :C] + df", "dy[:, :C] += df\n        return dy[:, :C]",
+     r"wrote into dy|in place"),
+    ("the first channels for the chain", "df = dy[:, C:]", "df = dy[:, :dy.shape[1] - C]",
+     r"channel|shifted|split|order"),
+    ("relu1 skipped", "self.conv1, self.relu1, self.norm1)", "self.conv1, self.norm1)",
+     r"mask|ReLU|relu1"),
+    ("twice the chain", "return dy[:, :C] + df", "return dy[:, :C] + 2 * df",
+     r"twice|chain|branch|multiplied by 2"),
+    ("new channels first", "np.concatenate([x, f], axis=1)", "np.concatenate([f, x], axis=1)",
+     r"x comes\s+first"),
+    ("relu2 forgotten", "self.norm2, self.relu2, self.conv2)", "self.norm2, self.conv2)",
+     r"relu2 is missing"),
+]

@@ -1,0 +1,23 @@
+"""Wrong solutions of depthwise_conv: (id, old text, new text, what the cause must say)."""
+WRONG = [
+    ("assigned", "dpadded[seen] += w * dy", "dpadded[seen] = w * dy", r"overlap"),
+    ("flipped in dx", "w = self.weight.value[:, :, u, v, None]\n                self",
+     "w = self.weight.value[:, :, K - 1 - u, K - 1 - v, None]\n                self", r"flipped"),
+    ("transposed in dx", "w = self.weight.value[:, :, u, v, None]\n                self",
+     "w = self.weight.value[:, :, v, u, None]\n                self",
+     r"transposed|exchanged|swapped"),
+    ("no stride in backward", "slice(u, u + s * OH, s), slice(v, v + s * OW, s)",
+     "slice(u, u + OH), slice(v, v + OW)", r"stride"),
+    ("border cut off at the other end", "dpadded[:, :, p:p + H, p:p + W]", "dpadded[:, :, :H, :W]",
+     r"shifted|padding"),
+    ("dw from the first channel", "(dy * padded[seen]).sum", "(dy * padded[seen][:, :1]).sum",
+     r"channel"),
+    ("dw as a mean", "(dy * padded[seen]).sum", "(dy * padded[seen]).mean", r"mean"),
+    ("dw assigned", "self.weight.grad[:, 0, u, v] +=", "self.weight.grad[:, 0, u, v] =",
+     r"\+=|add"),
+    ("flipped kernel", "w = self.weight.value[:, :, u, v, None]                     # (C, 1, 1)",
+     "w = self.weight.value[:, :, K - 1 - u, K - 1 - v, None]", r"kernels are flipped"),
+    ("first kernel for all",
+     "w = self.weight.value[:, :, u, v, None]                     # (C, 1, 1)",
+     "w = self.weight.value[:1, :, u, v, None]", r"first channel's kernel"),
+]

@@ -1,0 +1,22 @@
+"""Wrong solutions of grouped_conv: (id, old text, new text, what the cause must say)."""
+WRONG = [
+    ("dx from the first filters", "dy[:, outs], w[outs], x[:, ins].shape",
+     "dy[:, outs], w[:w.shape[0] // self.groups], x[:, ins].shape", r"group|slab|channel"),
+    ("dw from the first slab", "x[:, ins], dy[:, outs], w[outs].shape",
+     "x[:, :w.shape[1]], dy[:, outs], w[outs].shape", r"group|slab|channel"),
+    ("the last group is forgotten", "for ins, outs in self._slabs():\n            self",
+     "for ins, outs in self._slabs()[:max(1, self.groups - 1)]:\n            self",
+     r"group|slab|channel|never"),
+    ("dx in the first slab only", "dx[:, ins] = ", "dx[:, :w.shape[1]] += ",
+     r"group|slab|channel|never"),
+    ("divided by the groups", "self.bias.grad += dy.sum(axis=(0, 2, 3))",
+     "self.bias.grad += dy.sum(axis=(0, 2, 3)) / self.groups", r"group"),
+    ("dw assigned", "self.weight.grad[outs] += ", "self.weight.grad[outs] = ", r"\+=|add"),
+    ("first slab for all", "convolution.forward(x[:, ins], w[outs], self.geometry)",
+     "convolution.forward(x[:, :w.shape[1]], w[outs], self.geometry)",
+     r"sees the first input slab"),
+    ("dealt out in turn", "convolution.forward(x[:, ins], w[outs], self.geometry)",
+     "convolution.forward(x[:, ins.start // w.shape[1]::self.groups], w[outs], self.geometry)",
+     r"dealt out in turn"),
+    ("no bias", "y += self.bias.value[:, None, None]\n", "pass\n", r"bias is missing"),
+]

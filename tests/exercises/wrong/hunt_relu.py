@@ -1,0 +1,21 @@
+"""Weak tests for hunt_relu: (id, old text, new text, what the result must say)."""
+WRONG = [
+    ("values only", "x_before, dy_before = x.copy(), dy.copy()", "x_before, dy_before = x, dy",
+     r"expose|wrong layer|accept"),
+    ("dy forgotten", '    assert np.array_equal(dy, dy_before), "backward wrote into dy"\n', "",
+     r"expose|wrong layer|accept"),
+    ("y forgotten", '    assert np.array_equal(y, y_before), "backward wrote into y"\n', "",
+     r"expose|wrong layer|accept"),
+    ("y compared with itself", "y_before = y.copy()", "y_before = y",
+     r"expose|wrong layer|accept"),
+    ("positive numbers only", "x, dy = rng.standard_normal((3, 4)), rng.standard_normal((3, 4))",
+     "x, dy = rng.random((3, 4)), rng.standard_normal((3, 4))", r"expose|wrong layer|accept"),
+    ("the slope at 0", "x, dy = rng.standard_normal((3, 4)),",
+     "x, dy = rng.integers(-1, 2, (3, 4)).astype(float),", r"refuse|right layer|reject"),
+    ("the wrong exception", 'assert np.array_equal(dy, dy_before), "backward wrote into dy"',
+     'if not np.array_equal(dy, dy_before):\n        raise ValueError("backward wrote into dy")',
+     r"ValueError|AssertionError"),
+    ("it returns False", 'assert np.array_equal(dy, dy_before), "backward wrote into dy"',
+     "if not np.array_equal(dy, dy_before):\n        return False", r"expose|wrong layer|accept"),
+    ("always wrong", "layer = make()", "raise AssertionError", r"refuse|right layer|reject"),
+]

@@ -1,0 +1,21 @@
+"""Wrong solutions of inception: (id, old text, new text, what the cause must say)."""
+WRONG = [
+    ("only the last branch counts", "dx = dx + branch.backward(part)",
+     "dx = branch.backward(part)", r"branch b1"),
+    ("the mean of the branches", "return dx\n", "return dx / 4\n", r"1/4|0\.25|quarter|mean"),
+    ("negative", "dx = dx + branch", "dx = dx - branch", r"negative|sign"),
+    ("the pooling branch is forgotten", "dx = dx + branch.backward(part)",
+     "dx = dx + branch.backward(part) if branch is not self.b4 else dx",
+     r"b4|all zeros"),
+    ("cut into equal pieces", "self.remember([part.shape[1] for part in ys], y=y)",
+     "self.remember([y.shape[1] // 4] * 4, y=y)", r"ValueError|dy to be like y|shape"),
+    ("every branch hears of the first channels", "            start += width\n", "",
+     r"ValueError|dy to be like y|channel|split|branch"),
+    ("dx on top of dy", "            dx = dx + branch.backward(part)\n",
+     "            part *= 0.25\n            dx = dx + branch.backward(part)\n",
+     r"wrote into dy|in place|1/4|0\.25"),
+    ("branches in reverse order", "y = np.concatenate(ys, axis=1)",
+     "y = np.concatenate(ys[::-1], axis=1)", r"reverse order"),
+    ("the pool first", "y = np.concatenate(ys, axis=1)",
+     "y = np.concatenate([ys[3], *ys[:3]], axis=1)", r"pooling branch come first"),
+]

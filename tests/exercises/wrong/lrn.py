@@ -1,0 +1,21 @@
+"""Wrong solutions of lrn: (id, old text, new text, what the cause must say)."""
+WRONG = [
+    ("own part only", "da[:, j] += ds[:, i] * self.alpha * 2 * a[:, j]", "pass",
+     r"cross|through s|term is missing"),
+    ("no own part", "da = db * s ** -self.beta", "da = np.zeros_like(db)",
+     r"own|direct|term is missing"),
+    ("sign of the cross part", "a * -self.beta * s", "a * self.beta * s", r"cross|through s|sign"),
+    ("the 2 is forgotten", "self.alpha * 2 * a", "self.alpha * a",
+     r"0\.5|half|1/2|factor 2"),
+    ("exponent not decreased", "(-self.beta - 1)", "-self.beta", r"exponent|power|cross|factor"),
+    ("window not turned round", "da[:, j] += ds[:, i] * self.alpha * 2 * a[:, j]",
+     "da[:, i] += ds[:, j] * self.alpha * 2 * a[:, i]", r"even|window"),
+    ("divided by n", "self.alpha * a[:, j] ** 2", "self.alpha / self.size * a[:, j] ** 2",
+     r"divided by the window's size"),
+    ("leaning forwards", "range(max(0, i - self.size // 2), min(C, i + (self.size - 1) // 2 + 1))",
+     "range(max(0, i - (self.size - 1) // 2), min(C, i + self.size // 2 + 1))",
+     r"leans to the wrong side"),
+    ("s to the power of β", "a * s ** -self.beta", "a * s ** self.beta", r"sign of the exponent"),
+    ("neighbours forgotten", "for j in self._window(i, C):\n                s[",
+     "for j in [i]:\n                s[", r"square of a_i only"),
+]

@@ -1,0 +1,23 @@
+"""Wrong solutions of max_unpool: (id, old text, new text, what the cause must say)."""
+WRONG = [
+    ("switches in the window", "switches[:, :, i, j] = r * W + q",
+     "switches[:, :, i, j] = winner", r"count within the window"),
+    ("switches down the columns", "switches[:, :, i, j] = r * W + q",
+     "switches[:, :, i, j] = q * H + r", r"down the columns"),
+    ("the last of equals", "winner = window.argmax(axis=2)",
+     "winner = k * k - 1 - window[:, :, ::-1].argmax(axis=2)", r"the first in reading order"),
+    ("stride forgotten in the switches", "r, q = i * s + winner // k, j * s + winner % k",
+     "r, q = i + winner // k, j + winner % k", r"max_pool|switches|differ|expected"),
+    ("overwritten", "np.add.at(x_hat[n, c].reshape(-1), switches[n, c], y[n, c])",
+     "x_hat[n, c].reshape(-1)[switches[n, c]] = y[n, c]", r"must be added|\+="),
+    ("an indexed sum", "np.add.at(x_hat[n, c].reshape(-1), switches[n, c], y[n, c])",
+     "x_hat[n, c].reshape(-1)[switches[n, c]] += y[n, c]", r"must be added|\+="),
+    ("the first channel for all", "dy[n, c] = dx_hat[n, c].reshape(-1)[switches[n, c]]",
+     "dy[n] = dx_hat[n, 0].reshape(-1)[switches[n]]", r"channel"),
+    ("shared out among windows", "        return dy\n", "        return dy / dy.size\n",
+     r"times|1/|scale|factor is wrong"),
+    ("the first image for all", "dx_hat[n, c].reshape(-1)", "dx_hat[0, c].reshape(-1)",
+     r"only sample|sample|batch of one"),
+    ("zero", "        return dy\n", "        return 0 * dy\n", r"all zeros"),
+    ("negative", "        return dy\n", "        return -dy\n", r"negative|sign"),
+]

@@ -1,10 +1,12 @@
-"""The command line: `scratchnet lesson`, `summary`, `verify`, `compare`, `check` and `exercise`."""
+"""The command line: `scratchnet lesson`, `summary`, `verify`, `compare`, `check`,
+`exercise` and `grade`."""
 import argparse
 import os
 import sys
 
 from scratchnet import __version__, compare, cost, golden, lesson
 from scratchnet.exercises import commands as exercises
+from scratchnet.exercises.grading import commands as grading
 from scratchnet.gradcheck import command as gradcheck
 
 
@@ -25,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     compare.add_command(commands)
     gradcheck.add_command(commands)
     exercises.add_commands(commands)
+    grading.add_command(commands)
 
     options = parser.parse_args(arguments)
     try:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from scratchnet import cli, models
+from scratchnet.gradcheck.pytest_plugin import check_or_fail
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -17,7 +18,7 @@ def blocks(language):
 def test_the_python_runs_top_to_bottom(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)                         # it saves a file
     python = [block for block in blocks("python") if not block.startswith("class ReLU")]
-    assert len(python) == 5
+    assert len(python) == 6                             # one is a test, and runs as one below
     namespace = {"__name__": "readme"}
     for block in python:
         exec(compile(block, "README.md", "exec"), namespace)
@@ -25,6 +26,10 @@ def test_the_python_runs_top_to_bottom(capsys, tmp_path, monkeypatch):
     assert "(2, 3, 7, 9) (8, 3, 3, 3) (8,)" in out
     assert "Conv2d(3→8, kernel 3, stride 1, padding 1): correct" in out
     assert "Square: wrong" in out
+    assert ("  Cause (exact): dx is the true gradient times 1/2: a factor 2 is missing\n"
+            "    Evidence: times 0.5, with 1/2 = 0.5; in 2 settings") in out
+    with pytest.raises(pytest.fail.Exception, match="Square: wrong(.|\n)*a factor 2 is missing"):
+        namespace["test_my_layer"](check_or_fail)
     assert float(re.search(r"validation error ([\d.]+)%", out)[1]) < 20
     assert "60,965,224" in out and "724,406,816" in out
     assert "lenet5: all 13 layers agree in shape, parameters and MACs" in out
@@ -45,8 +50,9 @@ def test_the_commands_it_shows_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     commands = [line.split("#")[0].split()[1:] for block in blocks("sh")
                 for line in block.splitlines() if line.startswith("scratchnet ")]
-    assert [command[0] for command in commands] == ["verify", "verify", "summary", "compare"]
-    for command in commands[1:]:                        # the first takes a minute: test_golden.py
+    assert [command[0] for command in commands] == [
+        "check", "check", *5 * ["exercise"], "lesson", "verify", "verify", "summary", "compare"]
+    for command in commands[-3:]:           # before: exercises/test_commands.py, test_golden.py
         assert cli.main(command) == 0
     out = capsys.readouterr().out
     assert "googlenet: all 146 layers agree" in out and "layer4" in out and "vgg16" in out

@@ -91,8 +91,7 @@ def _ask_layer(exercise: Exercise, name: str, settings: list[Setting]) -> list[A
     for i, setting in enumerate(settings):
         if setting in good:
             # what the student is told about needs a diagnosis; the other cases only count
-            others = [s for s in good if s is not setting]
-            answers[i] = _count_backward(setting) if told else _ask_backward(setting, others)
+            answers[i] = _count_backward(setting) if told else _ask_backward(setting, good)
             told |= answers[i].verdict != "passed"
     return _with_cause(exercise, name, settings, answers,
                        lambda setting, other: _outcome(setting.dress(other), setting))

@@ -5,8 +5,10 @@ arguments are called (in_channels, kernel_size, …), on images or on a matrix.
 """
 import argparse
 import ast
+import copy
 import importlib.util
 import inspect
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -103,7 +105,14 @@ def _check(cls: type, options: argparse.Namespace) -> Report:
     shapes = [_shape(text) for text in options.shape] if options.shape else None
     if shapes is None:
         shapes = _usual_shapes(cls, layer, rng, flat, options.labels)
-    return check(layer, *_inputs(shapes, rng, options.labels), rng=options.seed)
+    inputs = _inputs(shapes, rng, options.labels)
+    try:
+        copy.deepcopy(layer).forward(*inputs)
+    except Exception as error:
+        sizes = " and ".join(str(x.shape) for x in inputs)
+        raise ValueError(f"{cls.__name__}.forward raised {type(error).__name__} for {sizes}: "
+                         f"{error}") from error
+    return check(layer, *inputs, rng=options.seed)
 
 
 def _arguments(cls: type, text: str | None) -> tuple[list, dict, bool]:
@@ -171,7 +180,7 @@ def _inputs(shapes: list[tuple], rng: np.random.Generator, labels: int | None) -
 
 def _shape(text: str) -> tuple[int, ...]:
     try:
-        shape = tuple(int(n) for n in text.replace("x", ",").replace("×", ",").split(",") if n)
+        shape = tuple(map(int, re.split("[,x×]", text)))
     except ValueError:
         shape = ()
     if not shape or min(shape) < 1:

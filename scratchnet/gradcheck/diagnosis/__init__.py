@@ -126,7 +126,8 @@ def _agreed(hypothesis: Any, bad: list[Setting], name: str) -> list[tuple[Hint, 
 
 def _only_with(asked: list[Setting], bad: list[Setting]) -> str:
     """ "wrong only with stride 2", where what is wrong, or what is right, has a name."""
-    labels = {s.label: s in bad for s in asked if s.declared}
+    labels = {s.label: s in bad for s in asked
+              if s.declared and not s.label.startswith("everything")}
     wrong, right = ([label for label, w in labels.items() if w is which]
                     for which in (True, False))
     if wrong and right:

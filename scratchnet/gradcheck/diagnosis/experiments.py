@@ -255,7 +255,7 @@ def terms(s: Setting, name: str) -> dict[str, Hint]:
 
 
 NICE = (0, 1, -1, 2, 0.5, -2)
-MOST_PARTS = 40
+MOST_PARTS, FEW_PARTS = 40, 12
 
 
 def regress(s: Setting, A: np.ndarray, N: np.ndarray, name: str, parts: dict[str, np.ndarray],
@@ -356,6 +356,42 @@ def skipped(s: Setting, name: str) -> dict[str, Hint]:
         if _reproduces(s, name, layer=_with_part(s, part, _Through)):
             found[path] = Hint(f"{d(name)}: {path} is skipped in backward: dy passes it unchanged, "
                                f"as if it were not there", f"reproduced with {path} passed over")
+    return found
+
+
+def skipped_on_a_way(s: Setting, name: str) -> dict[str, Hint]:
+    """The same, for one of the ways that lead to a part: a shortcut that gets dy itself."""
+    leaves = parts_of(s.subject.truth.layer)
+    if not 1 < len(leaves) <= FEW_PARTS:
+        return {}
+    rng = np.random.default_rng(0)
+    us = [rng.standard_normal(s.value(name).shape) for _ in range(2)]
+    A = s.analytic(name) @ np.array([u.ravel() for u in us]).T
+
+    def product(stand_ins: dict) -> np.ndarray:
+        memo = {id(part): stand_in(part) for part, stand_in in stand_ins.items()}
+        layer = _deepcopy(s.subject.truth.layer, memo)
+        return np.array([s.along(name, u, layer=layer) for u in us]).T
+
+    found = {}
+    try:
+        N = product({})
+        for path, part in leaves:
+            passed = product({part: _Through})
+            if same(passed, N):
+                continue
+            for other, frozen in leaves:
+                if frozen is part:
+                    continue
+                # What comes by the ways that do not lead through `frozen`, with and without part.
+                extra = product({part: _Through, frozen: _Frozen}) - product({frozen: _Frozen})
+                if np.abs(extra).max() > 1e-9 * np.abs(N).max() and same(N + extra, A, 1e-7):
+                    return {f"{path} {other}": Hint(
+                        f"{d(name)}: the way past {other} (the shortcut) gets dy as it is before "
+                        f"{path}: the gradient after {path}'s mask must go both ways",
+                        f"reproduced with {path} passed over on that way")}
+    except Exception:
+        return {}
     return found
 
 
@@ -538,5 +574,6 @@ def normalisation_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
 
 EXPERIMENTS = (terms, skipped, left_out, labels, other_parameter, other_constant, other_input,
                factor)
-OF_BLOCKS = (terms, skipped, left_out, factor)      # their parts are asked for themselves
+# Of blocks the parts are asked for themselves, with all of the above.
+OF_BLOCKS = (terms, skipped, left_out, skipped_on_a_way, factor)
 

@@ -440,7 +440,7 @@ def _slices(s: Setting, name: str, off: np.ndarray, shape: tuple, axes: tuple,
         if not (wrong & ~whole).any() and wrong.sum() < alive.sum():
             at, right = np.flatnonzero(wrong), np.flatnonzero(alive & ~wrong)
             thing = f"{axis} of y" if what == "output" else f"{axis} of {name}"
-            if len(right) == 1:
+            if len(right) == 1 and (axis not in ("row", "column") or len(at) > 1):
                 place = {0: "the first", shape[j] - 1: "the last"}.get(int(right[0]),
                                                                        f"number {right[0]}")
                 key = f"only {place} {thing}"
@@ -558,9 +558,17 @@ def _reach(N: np.ndarray, tiny: float, F: int, C: int, y: tuple, x: tuple) -> np
 
 def misrouted(s: Setting, name: str) -> dict[str, Hint]:
     """Each output gives to one number: the right amount to the wrong one (max-pooling)."""
+    if not isinstance(s.key(name), int):
+        return {}
     A, N = s.analytic(name), s.numeric(name)
     tiny = 1e-9 * np.abs(N).max()
     one_a, one_n = (np.abs(A) > tiny).sum(axis=1), (np.abs(N) > tiny).sum(axis=1)
+    if (one_n > 1).all() and (one_a == 1).all():
+        return {"not shared": Hint(
+            f"{d(name)}: each output's gradient goes to one number only (one pixel of the window); "
+            f"it should be shared among all that the output depends on",
+            f"one entry in each row of the Jacobian, where there should be {one_n.min()}",
+            strength="likely")}
     if (one_n > 1).any() or not (one_n == 1).any() or (
             A.shape[0] == A.shape[1] and same(N, np.diag(np.diag(N)))):
         return {}
@@ -571,8 +579,7 @@ def misrouted(s: Setting, name: str) -> dict[str, Hint]:
             return {}
         where = ""
         x = s.value(name).ravel()
-        if isinstance(s.key(name), int) and (
-                x[A.argmax(axis=1)] <= x[N.argmax(axis=1)])[went].all():
+        if (x[A.argmax(axis=1)] <= x[N.argmax(axis=1)])[went].all():
             where = " (one with a smaller number than the maximum)"
         lost = f", {(one_a < one_n).sum()} are lost" if (one_a < one_n).any() else ""
         return {"misrouted": Hint(
@@ -776,6 +783,21 @@ def _coefficient(s: Setting, name: str, c: float) -> str:
     return f"is multiplied by {c:.4g}"
 
 
+def turned(s: Setting, name: str) -> dict[str, Hint]:
+    """The neighbourhood, as in LRN's window, is the wrong way round."""
+    A, N = s.analytic(name), s.numeric(name)
+    if A.shape[0] != A.shape[1] or not isinstance(s.key(name), int):
+        return {}
+    tiny = 1e-9 * np.abs(N).max()
+    used, true = np.abs(A) > tiny, np.abs(N) > tiny
+    if (used == true.T).all() and not (used == true).all():
+        return {"turned": Hint(
+            f"{d(name)}: the window is not turned round: what is before in forward is after in "
+            f"backward (each number hears from those that have it in their window)",
+            "the Jacobian has its zeros where the transposed one should", strength="likely")}
+    return {}
+
+
 def diagonal(s: Setting, name: str) -> dict[str, Hint]:
     A, N, x = s.analytic(name), s.numeric(name), s.value(name)
     if s.y_shape != x.shape or s.rows < 2:
@@ -858,4 +880,4 @@ def _few(values: np.ndarray, digits: int = 4) -> str:
 
 
 PATTERNS = (zero, precision, multiple, exchanged, slopes, misrouted, rows, columns, moved,
-            shortcut, product_rule, diagonal, summed, ratios, overwritten, extra)
+            shortcut, product_rule, turned, diagonal, summed, ratios, overwritten, extra)

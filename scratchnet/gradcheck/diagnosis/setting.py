@@ -203,8 +203,9 @@ def small_settings(subject: Subject, first: Run, others: Any, wrong: list[str],
         # Cut too far, what was wrong may be right, or nothing may be left of it.
         if setting and all(setting.wrong(name) and np.any(setting.gradient(name)) == (
                 name not in zero) for name in wrong if name in setting.names):
-            settings.append(setting)
-            break
+            settings = [setting]
+            if len(setting.y_shape) < 4 or min(setting.y_shape[2:]) > 2:
+                break               # else the last row is nearly all of it: try a larger one
     if settings:
         inputs = settings[0].subject.inputs
         for label, other in _other_sizes(inputs):

@@ -1,0 +1,237 @@
+"""Grade — every file of every student: one outcome each, whatever is in it.
+
+    outcomes = grade("submissions", seed=1)
+
+    submissions/alice/relu.py       a folder for each student, named as he or she is called, with
+    submissions/alice/conv2d.py     a file for each exercise
+    submissions/bob/relu.py
+
+A file that is missing, unreadable, no file or much too large costs its own score and nothing
+else; so does one that never ends or that ends its process.
+"""
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from scratchnet.exercises import catalogue
+from scratchnet.exercises.checker import Result, check
+from scratchnet.exercises.grading.submission import (
+    MEMORY,
+    SECONDS,
+    RemoteSolution,
+    imports_of,
+)
+from scratchnet.exercises.grading.wire import WireError
+from scratchnet.exercises.spec import Exercise, Hunt
+from scratchnet.exercises.workspace import TEMPLATES
+
+LARGEST = 1 << 20           # bytes of a file
+LEAST_MEMORY = 512          # MiB
+WORKERS = 2                 # at once, so that the machine stays usable
+NICE = 5                    # of the grader's own processes; submissions are nicer still
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one file.
+
+    verdict     "passed", "failed", "error" and "not started" as the checker has them; "missing";
+                "refused" (no readable file of the right kind: it did not run); "stopped" (it
+                took too long, ended its process or broke the rules)
+    arguments   what is wrong: "x", "weight", "forward", …
+    cause       the likeliest mistake, in a sentence, or why it did not run
+    text        all that the checker has to say
+    open        what the system could not close to the submission: "files", "calls"
+    """
+
+    student: str
+    exercise: str
+    verdict: str
+    score: float = 0.0
+    arguments: tuple[str, ...] = ()
+    cause: str = ""
+    text: str = ""
+    open: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file to be graded, and how."""
+
+    folder: Path
+    exercise: str
+    seed: int
+    seconds: float
+    memory: int
+
+    @property
+    def student(self) -> str:
+        """The folder's name, printable."""
+        name = os.fsencode(self.folder.name).decode(errors="backslashreplace")
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode()
+                       for c in name)
+
+
+def grade(submissions: str | os.PathLike, exercises: Sequence[str] = (), seed: int | None = None,
+          seconds: float = SECONDS, memory: int = MEMORY,
+          progress: Callable | None = None) -> list[Outcome]:
+    """Grade a folder of students' folders, or one student's folder; sorted by student and exercise.
+
+    exercises   names; without any, all of which at least one student has a file
+    seed        of the inputs, the same for every student; None draws one: what a file could
+                have learnt of an earlier run is of no use to it
+    seconds     of wall-clock time, and `memory` in MiB, for each file
+    progress    called with (outcomes so far, all), after each
+
+    Raises ValueError for a folder that is not there or holds nothing to grade, and OSError where
+    no process can be started.
+    """
+    tasks = plan(submissions, exercises, new_seed() if seed is None else seed, seconds, memory)
+    outcomes: dict[Task, Outcome] = {}
+
+    def note(task: Task, outcome: Outcome) -> None:
+        outcomes[task] = outcome
+        if progress is not None:
+            progress(len(outcomes), len(tasks))
+
+    left = _in_pool(tasks, WORKERS, note)
+    for task in left:               # a worker died: which of these was it?
+        if _in_pool([task], 1, note):
+            note(task, Outcome(task.student, task.exercise, "stopped",
+                               cause="the grader's own process ended while it ran"))
+    return [outcomes[task] for task in tasks]
+
+
+def new_seed() -> int:
+    """A seed that nobody can guess."""
+    return secrets.randbits(32)
+
+
+def plan(submissions: str | os.PathLike, exercises: Sequence[str], seed: int, seconds: float,
+         memory: int) -> list[Task]:
+    """One Task for each student and exercise."""
+    top = Path(submissions)
+    if not top.is_dir():
+        raise ValueError(f"{top} is no folder: give the folder that holds one folder for each "
+                         f"student")
+    if memory < LEAST_MEMORY or not seconds > 0:
+        raise ValueError(f"expected a time above 0 s and a memory of {LEAST_MEMORY} MiB or more, "
+                         f"which NumPy needs; got {seconds} s and {memory} MiB")
+    wanted = [catalogue.find(name) for name in exercises] or catalogue.names()
+    if any((top / f"{name}.py").is_file() for name in catalogue.names()):
+        students = [Path(os.path.abspath(top))]
+    else:
+        students = sorted(path for path in top.iterdir() if path.is_dir()
+                          and not path.name.startswith((".", "__")))
+    if not exercises:
+        wanted = [name for name in wanted
+                  if any(os.path.lexists(student / f"{name}.py") for student in students)]
+    if not students or not wanted:
+        raise ValueError(f"{top} holds nothing to grade: expected students' folders with files "
+                         f"such as {top / 'alice' / 'relu.py'}")
+    return [Task(student, name, seed, seconds, memory)
+            for student in students for name in wanted]
+
+
+def grade_one(task: Task) -> Outcome:
+    """Grade one file. Nothing that is in it makes this raise; OSError if no process can be
+    started."""
+    def outcome(verdict: str, *rest: object) -> Outcome:
+        return Outcome(task.student, task.exercise, verdict, *rest)
+
+    if problem := _unfit(task.folder, task.folder / f"{task.exercise}.py"):
+        verdict, why = problem
+        return outcome(verdict, 0.0, (), why)
+    exercise = catalogue.load(task.exercise)
+    with _started(task, exercise) as solution:
+        fences = solution.fences
+        rng = np.random.default_rng([task.seed, catalogue.names().index(task.exercise)])
+        try:
+            result = check(exercise, solution, rng)
+        except WireError as error:
+            return outcome("stopped", 0.0, (), solution.why(error))
+        except (Exception, SystemExit) as error:    # no submission may end the grading
+            return outcome("error", 0.0, (), f"{type(error).__name__}: {error}")
+    cause = result.causes[0].says if result.causes else _headline(result)
+    return outcome(result.verdict, result.score, result.arguments, cause, result.text,
+                   tuple(what for what in ("files", "calls") if not fences.get(what)))
+
+
+def _started(task: Task, exercise: Exercise | Hunt) -> RemoteSolution:
+    """The submission's process. A machine that had no room for it may have some a moment later."""
+    arguments = (task.folder / f"{task.exercise}.py", *_shown(exercise), task.seconds, task.memory)
+    try:
+        return RemoteSolution(*arguments)
+    except OSError:
+        time.sleep(1)
+        return RemoteSolution(*arguments)
+
+
+def _shown(exercise: Exercise | Hunt) -> tuple[list[str] | None, list[tuple[str, str]]]:
+    """What a submission may import from scratchnet, and what not: see RemoteSolution."""
+    if not isinstance(exercise, Exercise):          # in a bug hunt there is no answer to hide
+        return None, []
+    answers = [(kind.__module__, kind.__name__) for kind in exercise.reference.values()]
+    text = (TEMPLATES / f"{exercise.name}.py").read_text(encoding="utf-8")
+    return imports_of(text), [(module, name) for module, name in answers
+                              if not module.startswith("scratchnet.exercises")]
+
+
+def _unfit(folder: Path, file: Path) -> tuple[str, str] | None:
+    """(verdict, why) for a file that cannot be graded."""
+    try:
+        if not os.path.lexists(file):
+            return "missing", f"there is no {file.name}"
+        real = Path(os.path.realpath(file, strict=True))
+        if not real.is_relative_to(folder.parent.resolve() / folder.name):
+            return "refused", f"{file.name} is a link that leads out of the student's folder"
+        status = os.stat(real)
+        if not stat.S_ISREG(status.st_mode):
+            return "refused", f"{file.name} is no file"
+        if status.st_size > LARGEST:
+            return "refused", (f"{file.name} has {status.st_size} bytes; no solution is longer "
+                               f"than {LARGEST}")
+        with open(real, "rb"):
+            return None
+    except OSError as error:
+        return "refused", f"cannot read {file.name}: {error.strerror}"
+
+
+def _headline(result: Result) -> str:
+    """What is wrong, from the first lines of a result's text."""
+    lines = [line.strip() for line in result.text.splitlines()[1:] if line.strip()]
+    return "" if result.passed else " ".join(lines[:3])
+
+
+def _in_pool(tasks: list[Task], workers: int, note: Callable,
+             work: Callable = grade_one) -> list[Task]:
+    """Grade in other processes; the tasks of which nothing came, because one of those died."""
+    left = list(tasks)
+    with ProcessPoolExecutor(workers, get_context("spawn"), _be_nice) as pool:
+        try:
+            futures = {pool.submit(work, task): task for task in tasks}
+            for future in as_completed(futures):
+                with suppress(BrokenProcessPool):
+                    note(futures[future], future.result())
+                    left.remove(futures[future])
+        except BrokenProcessPool:           # while submitting
+            pass
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return left
+
+
+def _be_nice() -> None:
+    if hasattr(os, "nice"):
+        os.nice(NICE)

@@ -1,0 +1,19 @@
+"""Sleeps."""
+import time
+
+import numpy as np
+
+from scratchnet import Layer
+
+time.sleep(100_000)
+
+
+class ReLU(Layer):
+    def forward(self, x):
+        y = np.maximum(x, 0)
+        self.remember(x > 0, y=y)
+        return y
+
+    def backward(self, dy):
+        self.recall(dy)
+        return dy

@@ -4,8 +4,9 @@
     python benchmarks/diagnosis.py --show seen      and what was said of those it got wrong
 
 Asks the diagnosis about the planted bugs (tests/planted_bugs.py), in the half that it may be
-tuned on and the half held out, and about the bugs it was never tuned for
-(tests/gradcheck/unseen_bugs.py). Counts what the first cause is, the one that is printed:
+tuned on and the half held out, and about bugs by another author in layers of his own style
+(tests/gradcheck/unseen_bugs.py): half of these were looked at once, half never. Counts
+what the first cause is, the one that is printed:
 
     right               it says what is wrong
     finding             there is no cause, but a finding's message says it (dy overwritten, …)
@@ -24,6 +25,7 @@ import re
 import sys
 import time
 import warnings
+import zlib
 from collections import Counter
 from pathlib import Path
 from statistics import median
@@ -56,7 +58,12 @@ class Question(NamedTuple):
 def questions() -> list[Question]:
     """All of them: planted and unseen."""
     return [*[Question(b.id, f"planted, {half(b)}", b.kind, b, accepted(b)) for b in FOUND],
-            *[Question(b.id, "unseen", b.base, b, b.accept) for b in UNSEEN]]
+            *[Question(b.id, f"unseen, {part(b.id)}", b.base, b, b.accept) for b in UNSEEN]]
+
+
+def part(id: str) -> str:
+    """Half of the unseen bugs were looked at once, when the diagnosis was first measured."""
+    return "looked at" if zlib.crc32(id.encode()) % 2 == 0 else "never"
 
 
 def says(accept: tuple[str, ...], sentence: str) -> bool:

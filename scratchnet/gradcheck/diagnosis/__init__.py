@@ -29,7 +29,7 @@ from scratchnet.gradcheck.diagnosis.patterns import PATTERNS, Hint, d
 from scratchnet.gradcheck.diagnosis.setting import (
     ONE,
     Setting,
-    inputs_of_parts,
+    calls_of_parts,
     is_block,
     small_settings,
 )
@@ -55,6 +55,7 @@ def diagnose(subject: Subject, rows: list[Row], findings: list[Finding], others:
             return causes
         settings = small_settings(subject, subject.run(subject.dys), others,
                                   [row.name for row in wrong], rng)
+        causes = calls(subject)
         for row in wrong[:MOST_ARGUMENTS]:      # inputs come first; one mistake spoils many
             causes += _causes_of(settings, row)
     return sorted(causes, key=lambda cause: CONFIDENCE.index(cause.confidence))
@@ -62,7 +63,7 @@ def diagnose(subject: Subject, rows: list[Row], findings: list[Finding], others:
 
 def in_parts(subject: Subject, rng: np.random.Generator) -> list[Cause]:
     """In a block or a network: the causes in the first part that is wrong by itself."""
-    for path, part, inputs in inputs_of_parts(subject):
+    for path, part, inputs, _ in calls_of_parts(subject)[0]:
         try:
             inner = Subject(part, tuple(inputs), rng)
             first = inner.run(inner.dys)
@@ -76,6 +77,25 @@ def in_parts(subject: Subject, rng: np.random.Generator) -> list[Cause]:
             return [replace(c, says=f"in {path} ({type(part).__name__}), {c.says}",
                             argument=f"{path}.{c.argument}") for c in causes]
     return []
+
+
+def calls(subject: Subject) -> list[Cause]:
+    """In a block: parts whose backward is not called, or in the wrong order."""
+    forwards, backwards = calls_of_parts(subject)
+    ran = [call.name for call in forwards]
+    causes = [Cause("never called", "", f"{name}.backward is never called: {name} is left out on "
+                    f"the way back", "seen in a run: its forward is called", "likely")
+              for name in ran if backwards and name not in backwards]
+    for before in forwards:
+        for after in forwards:
+            if before.y is not None and len(after.inputs) == 1 and np.array_equal(
+                    before.y, after.inputs[0]) and before.name in backwards \
+                    and after.name in backwards[backwards.index(before.name) + 1:]:
+                return [Cause(
+                    "order", "", f"{before.name} runs backwards before {after.name}, in forward's "
+                    f"order: what comes last in forward must come first in backward",
+                    f"backward was called in the order {', '.join(backwards)}", "exact")]
+    return causes
 
 
 def _causes_of(settings: list[Setting], row: Row) -> list[Cause]:
@@ -101,6 +121,7 @@ def _causes_of(settings: list[Setting], row: Row) -> list[Cause]:
         if any(strength == 0 for strength, *_ in causes):
             break
     causes = [cause for *_, cause in sorted(causes, key=lambda c: c[:2])]
+    causes = list({cause.says: cause for cause in reversed(causes)}.values())[::-1]
     if only and not any(c.confidence != "guess" for c in causes):
         causes.insert(0, Cause("factor", name, f"{d(name)} is {only}", row.note, "likely"))
     return causes or [Cause("unknown", name, _where(bad[0], name), row.note, "guess")]

@@ -82,6 +82,29 @@ def _changed(value: np.ndarray, axes: tuple[str, ...]) -> Iterator[tuple[str, st
     yield "rounded", "rounded to float32", value.astype(np.float32).astype(np.float64)
 
 
+def other_buffer(s: Setting, name: str) -> dict[str, Hint]:
+    """Right for another value of an array that is no parameter: running averages, codes, …"""
+    found = {}
+    layer, known = s.subject.truth.layer, {id(v) for v, _ in s.subject.truth.slots(
+        s.subject.truth.layer).values()}
+    for attribute, value in getattr(layer, "__dict__", {}).items():
+        if attribute.startswith("_") or not isinstance(value, np.ndarray) \
+                or value.dtype.kind != "f" or id(value) in known or value.size < 2:
+            continue
+        for says, other in (("left out (taken as 0)", np.zeros_like(value)),
+                            ("left out (taken as 1)", np.ones_like(value)),
+                            ("with the opposite sign", -value), ("squared", value ** 2),
+                            ("its square root", np.sqrt(np.abs(value))),
+                            ("its inverse", 1 / np.where(value, value, 1))):
+            changed = _with_attribute(s, attribute, other)
+            if changed is not None and _reproduces(s, name, layer=changed):
+                found[f"{attribute} {says}"] = Hint(
+                    f"{d(name)} is right for {attribute} {says}: backward uses {attribute} "
+                    f"otherwise than forward", f"reproduced with {attribute} {says}")
+                break
+    return found
+
+
 def other_input(s: Setting, name: str) -> dict[str, Hint]:
     """Right for another input: y in place of x, another sample's, shifted, unpadded, …"""
     found = {}
@@ -276,10 +299,9 @@ def regress(s: Setting, A: np.ndarray, N: np.ndarray, name: str, parts: dict[str
     if not off or len(off) == len(parts) and len({round(c, 9) for c in off.values()}) == 1:
         return {}
     says = "; ".join(f"the {n} term {_coefficient(s, name, c)}" for n, c in off.items())
-    key = ", ".join(f"{n} {_key(c)}" for n, c in off.items())
-    return {key: Hint(f"{d(name)}: {says}",
-                      "coefficients of the terms: " + ", ".join(
-                          f"{n} {c:.4g}" for n, c in zip(parts, coefficients, strict=True)))}
+    hint = Hint(f"{d(name)}: {says}", "coefficients of the terms: " + ", ".join(
+        f"{n} {c:.4g}" for n, c in zip(parts, coefficients, strict=True)))
+    return {f"{n} {_key(c)}": hint for n, c in off.items()}     # one each: some may be 0 elsewhere
 
 
 def _key(c: float) -> str:
@@ -346,7 +368,7 @@ def terms_of_parts(s: Setting, name: str) -> dict[str, Hint]:
     if np.linalg.matrix_rank(matrix / np.abs(N).max(), tol=1e-6) < len(shares):
         return {}
     A = s.analytic(name) @ np.array([u.ravel() for u in us]).T
-    return regress(s, A, N, name, shares, NICE)
+    return regress(s, A, N, name, shares, (*NICE, *constants(s).values()))
 
 
 def skipped(s: Setting, name: str) -> dict[str, Hint]:
@@ -373,26 +395,21 @@ def skipped_on_a_way(s: Setting, name: str) -> dict[str, Hint]:
         layer = _deepcopy(s.subject.truth.layer, memo)
         return np.array([s.along(name, u, layer=layer) for u in us]).T
 
-    found = {}
-    try:
-        N = product({})
-        for path, part in leaves:
-            passed = product({part: _Through})
-            if same(passed, N):
+    N = product({})
+    for path, part in leaves:
+        for other, frozen in leaves:
+            if frozen is part:
                 continue
-            for other, frozen in leaves:
-                if frozen is part:
-                    continue
-                # What comes by the ways that do not lead through `frozen`, with and without part.
+            try:            # what comes by the ways past `frozen`, with and without `part`
                 extra = product({part: _Through, frozen: _Frozen}) - product({frozen: _Frozen})
-                if np.abs(extra).max() > 1e-9 * np.abs(N).max() and same(N + extra, A, 1e-7):
-                    return {f"{path} {other}": Hint(
-                        f"{d(name)}: the way past {other} (the shortcut) gets dy as it is before "
-                        f"{path}: the gradient after {path}'s mask must go both ways",
-                        f"reproduced with {path} passed over on that way")}
-    except Exception:
-        return {}
-    return found
+            except Exception:               # a part that changes the shape
+                break
+            if np.abs(extra).max() > 1e-9 * np.abs(N).max() and same(N + extra, A, 1e-7):
+                return {path: Hint(
+                    f"{d(name)}: the way past {other} (the shortcut) gets dy as it is before "
+                    f"{path}: the gradient after {path}'s mask must go both ways",
+                    f"reproduced with {path} passed over on that way")}
+    return {}
 
 
 def left_out(s: Setting, name: str) -> dict[str, Hint]:
@@ -572,8 +589,8 @@ def normalisation_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
 
 
 
-EXPERIMENTS = (terms, skipped, left_out, labels, other_parameter, other_constant, other_input,
-               factor)
+EXPERIMENTS = (terms, skipped, left_out, labels, other_parameter, other_constant, other_buffer,
+               other_input, factor)
 # Of blocks the parts are asked for themselves, with all of the above.
 OF_BLOCKS = (terms, skipped, left_out, skipped_on_a_way, factor)
 

@@ -879,5 +879,5 @@ def _few(values: np.ndarray, digits: int = 4) -> str:
     return shown + (", …" if np.size(values) > 4 else "")
 
 
-PATTERNS = (zero, precision, multiple, exchanged, slopes, misrouted, rows, columns, moved,
+PATTERNS = (zero, precision, multiple, exchanged, slopes, moved, misrouted, rows, columns,
             shortcut, product_rule, turned, diagonal, summed, ratios, overwritten, extra)

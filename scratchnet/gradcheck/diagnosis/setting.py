@@ -6,14 +6,15 @@ how strongly it does. Row k of A is backward(dy) for a dy that is 1 at k and 0 e
 of N is forward's complex step along i. That takes as many calls as there are numbers, so the
 inputs are cut down first: a mistake in a layer shows on seven pixels as on seven hundred.
 """
+import contextlib
 import copy
 import warnings
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import to_device, to_host
+from scratchnet.backend import is_array, to_device, to_host
 from scratchnet.gradcheck.derivative import _complex_steps
 from scratchnet.gradcheck.subject import BackwardError, Run, Subject, _deepcopy
 from scratchnet.layer import Layer
@@ -293,34 +294,49 @@ def is_block(layer: Any) -> list[tuple[str, Any]]:
     return parts
 
 
-def inputs_of_parts(subject: Subject) -> list[tuple[str, Any, list]]:
-    """(name, part, the inputs it got) for each part that ran in forward, in their order."""
+class Call(NamedTuple):
+    """One forward of a part of a block."""
+
+    name: str
+    part: Any
+    inputs: list
+    y: Any
+
+
+def calls_of_parts(subject: Subject) -> tuple[list[Call], list[str]]:
+    """The calls of the parts' forward, in their order; and the names of the parts whose backward
+    was called, in theirs."""
     parts = is_block(subject.layer)
-    heard: list[tuple[str, Any, list]] = []
-    memo = {id(part): _Listener(name, part, heard) for name, part in parts}
-    if not parts:
-        return []
-    try:
-        subject.forward(layer=_deepcopy(subject.layer, memo))
-    except Exception:               # code that asks its parts for their type
-        return []
-    return heard
+    forwards: list[Call] = []
+    backwards: list[str] = []
+    memo = {id(part): _Listener(name, part, forwards, backwards) for name, part in parts}
+    if parts:
+        with contextlib.suppress(Exception):        # code that asks its parts for their type
+            subject.run(subject.dys, layer=_deepcopy(subject.layer, memo))
+    return forwards, backwards
 
 
 class _Listener:
     """Stands in the place of a part, and notes what it is given."""
 
-    def __init__(self, name: str, part: Any, heard: list):
-        self.name, self.part, self.heard = name, part, heard
+    def __init__(self, name: str, part: Any, forwards: list, backwards: list):
+        self.name, self.part, self.forwards, self.backwards = name, part, forwards, backwards
         self.copy = copy.deepcopy(part)
 
     def forward(self, *xs: Any) -> Any:
-        self.heard.append((self.name, self.part, [np.array(to_host(x)) for x in xs]))
-        return self.copy.forward(*xs)
+        inputs = [np.array(to_host(x)) for x in xs]
+        y = self.copy.forward(*xs)
+        self.forwards.append(Call(self.name, self.part, inputs, np.array(to_host(y))
+                                  if is_array(y) else None))
+        return y
+
+    def backward(self, *dys: Any) -> Any:
+        self.backwards.append(self.name)
+        return self.copy.backward(*dys)
 
     __call__ = forward
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("part", "copy", "heard"):
+        if name.startswith("__") or name in ("part", "copy", "name"):
             raise AttributeError(name)
         return getattr(self.copy, name)

@@ -1,7 +1,7 @@
 """Wrong solutions of inception: (id, old text, new text, what the cause must say)."""
 WRONG = [
     ("only the last branch counts", "dx = dx + branch.backward(part)",
-     "dx = branch.backward(part)", r"branch b1"),
+     "dx = branch.backward(part)", r"branch b[123]"),
     ("the mean of the branches", "return dx\n", "return dx / 4\n", r"1/4|0\.25|quarter|mean"),
     ("negative", "dx = dx + branch", "dx = dx - branch", r"negative|sign"),
     ("the pooling branch is forgotten", "dx = dx + branch.backward(part)",

@@ -43,7 +43,7 @@ WRONG = [
     ("no stride in backward", "dx[n, c, i * s + u, j * s + v]", "dx[n, c, i + u, j + v]",
      r"stride|shifted|wrong (pixel|place)|overwr"),
     ("all for the first image", "np.arange(N)[:, None]", "np.zeros((N, 1), dtype=int)",
-     r"only sample|only the first|sample"),
+     r"only sample|only the first|sample|wrong pixel"),
     ("negative", "= dy[:, :, i, j]", "= -dy[:, :, i, j]", r"negative|sign"),
     ("never below zero", "= window.max(axis=2)", "= np.maximum(window.max(axis=2), 0)",
      r"negative numbers came out as 0"),

@@ -5,7 +5,7 @@ WRONG = [
      r"\bown\b|direct term"),
     ("mean instead of sum", ".sum(axis=(2, 3), keepdims=True)", ".mean(axis=(2, 3), "
      "keepdims=True)", r"mean instead of sum|1/\(?H|cross .* multiplied"),
-    ("ds without x", "ds = (dy * x)", "ds = dy", r"cross|through"),
+    ("ds without x", "ds = (dy * x)", "ds = dy", r"cross|through|factor x is missing"),
     ("ds with s", "ds = (dy * x)", "ds = (dy * s)", r"cross|through|where x is meant"),
     ("summed over the batch too", "ds = (dy * x).sum(axis=(2, 3), keepdims=True)",
      "ds = (dy * x).sum(axis=(0, 2, 3), keepdims=True) * np.ones_like(s)",

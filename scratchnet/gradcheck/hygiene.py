@@ -91,7 +91,23 @@ def _repeatable(subject: Subject, first: Run, rng: np.random.Generator) -> str:
                 "its own each time? Keep one in the layer")
     if _different(_gradients(again), _gradients(first)):
         return "the same forward and dy gave other gradients: backward chooses something anew"
+    layer = subject.fresh_to_write()
+    subject.forward(layer=layer)
+    before = _random_states(layer)
+    subject.backward(layer, subject.dys)
+    if _random_states(layer) != before:
+        return ("backward draws random numbers, a new mask perhaps: what forward drew must be "
+                "remembered, not drawn again")
     return ""
+
+
+def _random_states(layer: object) -> list[str]:
+    """Where every generator is now: those in the layer, and numpy's global one."""
+    states = [g.bit_generator.state if isinstance(g, np.random.Generator) else
+              g.get_state() if isinstance(g, np.random.RandomState) else g.getstate()
+              for g in _generators(layer)]
+    with np.printoptions(threshold=10_000):
+        return [repr(state) for state in [*states, np.random.get_state()]]      # noqa: NPY002
 
 
 def _second_input(subject: Subject, first: Run, rng: np.random.Generator) -> str:
@@ -217,8 +233,10 @@ def _default(subject: Subject, first: Run, rng: np.random.Generator) -> str:
     subject.forward(layer=layer)
     with remembering():
         dx = layer.backward()
-    dx = dx if isinstance(dx, tuple | list) else (dx,)
-    if _different([_host(v) for v in dx], subject.run([np.float64(1) * np.ones(())]).dxs):
+    dxs = dx if isinstance(dx, tuple | list) else (dx,)
+    if len(dxs) == len(subject.inputs):
+        dxs = [dxs[i] for i in subject.floats]
+    if _different([_host(v) for v in dxs], subject.run([np.ones(())]).dxs):
         return "backward() without an argument differs from backward(1)"
     return ""
 

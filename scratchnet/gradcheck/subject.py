@@ -174,9 +174,10 @@ class Subject:
             where = traceback.extract_tb(error.__traceback__)[-1]
             raise BackwardError(f"backward raised {type(error).__name__}: {error} "
                                 f"({where.filename}:{where.lineno})") from error
-        if self.is_layer and len(self.inputs) == 1 and isinstance(dx, tuple | list):
-            raise BackwardError(f"backward returned a {type(dx).__name__} of {len(dx)}; with one "
-                                f"input it must return dx itself, an array")
+        if self.is_layer and len(self.inputs) == 1 and isinstance(dx, tuple | list) \
+                and len(dx) == 1:
+            raise BackwardError(f"backward returned a {type(dx).__name__} of one; with one input "
+                                f"it must return dx itself, an array")
         dxs = [to_host(v) if is_array(v) else v
                for v in (dx if isinstance(dx, tuple | list) else (dx,))]
         # one for each input, labels included: those of labels mean nothing

@@ -123,7 +123,7 @@ def test_the_template_is_not_started_and_says_what_to_write(name):
 
 @every_exercise
 def test_there_are_at_least_four_wrong_solutions(name):
-    assert len({entry[0] for entry in wrong(name)}) >= 4
+    assert len({entry[0] for entry in wrong(name) if entry[3]}) >= 4
 
 
 @pytest.mark.parametrize(("name", "what", "old", "new", "cause"), MISTAKES)
@@ -133,5 +133,7 @@ def test_a_wrong_solution_is_told_its_cause(name, what, old, new, cause, tmp_pat
         warnings.simplefilter("ignore", RuntimeWarning)     # some overflow: that is the mistake
         result = check(catalogue.load(name), LocalSolution(path), rng=0)
     assert result.verdict in ("failed", "error") and result.score < 1, result.text
+    if cause is None:
+        return                                              # found, but not named: as it says there
     said = str(result.causes[0]) if result.causes else result.text
     assert re.search(cause, said, re.IGNORECASE), result.text

@@ -17,6 +17,7 @@ from scratchnet.gradcheck.diagnosis.patterns import (
     axes_of,
     constants,
     d,
+    elementwise,
     index_maps,
 )
 from scratchnet.gradcheck.diagnosis.setting import Setting, is_block, same
@@ -112,16 +113,11 @@ def other_input(s: Setting, name: str) -> dict[str, Hint]:
         x, label = s.subject.inputs[i], s.subject.input_name(i)
         for key, says, other in _other_inputs(s, x, label):
             if _reproduces(s, name, {i: other}):
-                slope = "the local derivative is wrong: " if _elementwise(s, name) else ""
+                slope = "the local derivative is wrong: " if elementwise(s.numeric(name)) else ""
                 found[f"{label} {key}"] = Hint(f"{d(name)}: {slope}it is right for {label} {says}",
                                                f"reproduced with {label} {says}")
                 break
     return found
-
-
-def _elementwise(s: Setting, name: str) -> bool:
-    N = s.numeric(name)
-    return N.shape[0] == N.shape[1] > 1 and not (N - np.diag(np.diag(N))).any()
 
 
 def _other_inputs(s: Setting, x: np.ndarray, label: str

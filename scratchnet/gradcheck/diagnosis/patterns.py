@@ -292,18 +292,25 @@ def slopes(s: Setting, name: str) -> dict[str, Hint]:
     a, n, x, y = np.diag(A), np.diag(N), x.ravel(), s.first.ys[0].ravel()
     off = np.abs(a - n) > 1e-7 * np.abs(n).max()
     missing, extra = off & (a == 0), off & (n == 0)
+    other_mask = {} if not off.any() or not (missing | extra == off).all() else {
+        "another mask": Hint(
+            f"{d(name)}: the mask is not the one that forward applied (drawn anew, or made from "
+            f"something else): remember forward's", f"{missing.sum()} numbers are stopped that "
+            f"should pass, {extra.sum()} pass that should be stopped", strength="likely")}
     if off.all() and (missing | extra).all():
         return {"mask inverted": Hint(f"{d(name)}: the mask is the wrong way round: what should "
                                       f"pass is stopped and what should be stopped passes",
                                       "right nowhere")}
+    if missing.any() and extra.any() and other_mask:
+        return other_mask
     if (n == 0).any() and off.any() and (extra == off).all():
         where = _where_x(x, off, n == 0)
-        return {"mask missing": Hint(
+        return other_mask | {"mask missing": Hint(
             f"{d(name)}: a mask is not applied (or too wide): where forward's slope is 0, "
             f"gradient passes{where}", f"{off.sum()} of {(n == 0).sum()} such numbers get "
             f"gradient; all others are right")}
     if off.any() and (missing == off).all():
-        return {"mask too narrow": Hint(
+        return other_mask | {"mask too narrow": Hint(
             f"{d(name)}: a mask stops gradient that should pass{_where_x(x, off, n != 0)}",
             f"{off.sum()} numbers get 0; all others are right")}
     if (n == 0).any() and extra.any() and (a[n == 0] != 0).all() and not missing.any():
@@ -315,11 +322,6 @@ def slopes(s: Setting, name: str) -> dict[str, Hint]:
     table = dict(_slope_table(x, y, constants(s)))
     truth = [label for label, f in table.items() if s.match(f, n)]
     used = [label for label, f in table.items() if s.match(f, a)]
-    if missing.any() and extra.any() and (missing | extra == off).all():
-        return {"another mask": Hint(
-            f"{d(name)}: the mask is not the one that forward applied (drawn anew, or made from "
-            f"something else): remember forward's", f"{missing.sum()} numbers are stopped that "
-            f"should pass, {extra.sum()} pass that should be stopped")}
     if used and used[0] not in truth:
         return {f"slope {used[0]}": Hint(
             f"{d(name)}: the local derivative is wrong: {used[0]} is used"
@@ -388,12 +390,19 @@ def _where_x(x: np.ndarray, off: np.ndarray, candidates: np.ndarray) -> str:
     return ""
 
 
+def elementwise(N: np.ndarray) -> bool:
+    """Does each output depend on its own input alone?"""
+    return N.shape[0] == N.shape[1] > 1 and not (N - np.diag(np.diag(N))).any()
+
+
 # ── which entries ────────────────────────────────────────────────────────────────────
 
 
 def rows(s: Setting, name: str) -> dict[str, Hint]:
     """Some outputs send nothing back, or only some do."""
     A, N = s.analytic(name), s.numeric(name)
+    if elementwise(N):
+        return {}                               # slopes says it better
     live = np.abs(N).max(axis=1) > 1e-12 * np.abs(N).max()
     off = _rows_off(A, N) & live
     dead = off & (np.abs(A).max(axis=1) < 1e-12 * np.abs(N).max())
@@ -418,6 +427,8 @@ def rows(s: Setting, name: str) -> dict[str, Hint]:
 def columns(s: Setting, name: str) -> dict[str, Hint]:
     """Some numbers of the argument get nothing, though the others are right."""
     A, N = s.analytic(name), s.numeric(name)
+    if elementwise(N):
+        return {}
     live = np.abs(N).max(axis=0) > 1e-12 * np.abs(N).max()
     off = _rows_off(A.T, N.T) & live
     dead = off & (np.abs(A).max(axis=0) < 1e-12 * np.abs(N).max())
@@ -569,8 +580,7 @@ def misrouted(s: Setting, name: str) -> dict[str, Hint]:
             f"it should be shared among all that the output depends on",
             f"one entry in each row of the Jacobian, where there should be {one_n.min()}",
             strength="likely")}
-    if (one_n > 1).any() or not (one_n == 1).any() or (
-            A.shape[0] == A.shape[1] and same(N, np.diag(np.diag(N)))):
+    if (one_n > 1).any() or not (one_n == 1).any() or elementwise(N):
         return {}
     sums = np.abs(A.sum(axis=1) - N.sum(axis=1)) <= 1e-7 * np.abs(N).max()
     if (one_a <= 1).all() and (sums | (one_a == 0)).all():
@@ -802,7 +812,11 @@ def diagonal(s: Setting, name: str) -> dict[str, Hint]:
     A, N, x = s.analytic(name), s.numeric(name), s.value(name)
     if s.y_shape != x.shape or s.rows < 2:
         return {}
-    diag = np.diag(np.diag(N))
+    diag, own = np.diag(np.diag(N)), np.diag(np.diag(A))
+    if (N - diag).any() and s.match(A - own, N - diag):
+        return {"own": Hint(f"{d(name)}: the own (direct) term of each number is wrong; all cross "
+                            f"terms (to other numbers) are right",
+                            "the Jacobian is right off its diagonal", strength="likely")}
     if (N - diag).any() and s.match(A, diag):
         return {"diagonal": Hint(f"{d(name)}: only each output's own input is counted; the cross "
                                  f"terms (every output depends on others, too) are missing",

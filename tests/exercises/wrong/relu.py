@@ -2,7 +2,7 @@
 
 `old` occurs exactly once in tests/exercises/solutions/relu.py; the last column is a regular
 expression that the first cause of the result must match, and that no right hint for another
-of these mistakes would match.
+of these mistakes would match; or None for a mistake that is found, but not named rightly yet.
 """
 WRONG = [
     ("no mask", "return dy * positive", "return dy * 1.0", r"mask"),

@@ -102,8 +102,8 @@ class Layer:
         memory = self.__dict__.pop("_memory", None)
         if memory is None:
             raise RuntimeError(
-                f"{self}.backward() needs a forward() of its own before it: each forward can "
-                f"be run backwards once (and not after no_grad). If this layer object stands "
+                f"{self}.backward() needs a forward() of its own before it, one that ends with "
+                f"self.remember(…): each forward can be run backwards once (and not after no_grad). If this layer object stands "
                 f"at two places in the network, make one object for each")
         values, like_y = memory
         if dy is not _NO_DY and like_y is not None:

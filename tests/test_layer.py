@@ -127,7 +127,7 @@ def test_memory_is_freed_by_backward_and_kept_by_a_wrong_dy():
 
 def test_backward_without_forward_says_why():
     with pytest.raises(RuntimeError, match=r"Weight\(\).backward\(\) needs a forward\(\) of its "
-                                           r"own before it: .* make one object for each"):
+                                           r"own before it, .* make one object for each"):
         Weight().backward(np.ones(3))
 
 

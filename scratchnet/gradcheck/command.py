@@ -21,7 +21,8 @@ from scratchnet.gradcheck import Report, check
 # What a constructor's arguments usually mean; x is (2, 4, 6, 7) images or a (3, 5) matrix.
 IMAGES, MATRIX = (2, 4, 6, 7), (3, 5)
 USUAL = {"in_channels": 4, "out_channels": 6, "channels": 4, "num_features": 4, "planes": 4,
-         "num_channels": 4, "kernel_size": 3, "kernel": 3, "stride": 2, "padding": 1, "pad": 1,
+         "num_channels": 4, "filters": 6, "kernel_size": 3, "kernel": 3, "stride": 2, "padding": 1,
+         "pad": 1,
          "pool_size": 2, "size": 3, "groups": 2, "reduction": 2, "p": 0.3, "rate": 0.3,
          "rng": 0, "seed": 0}
 FLAT = {"in_features": 5, "out_features": 3, "in_dim": 5, "out_dim": 3, "n_in": 5, "n_out": 3,
@@ -45,18 +46,27 @@ def add_command(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a report for each class; 0 if all passed, 1 if not, 2 for what cannot be asked."""
+    """Print a report for each class; 0 if all passed, 1 if one is wrong, else 2 if one cannot be
+    asked."""
     try:
         path, _, name = options.file.rpartition(":")
         if not path or not path.endswith(".py"):
             path, name = options.file, ""
         classes = classes_in(load(Path(path)), name)
-        reports = [_check(cls, options) for cls in classes]
     except ValueError as error:
         print(f"scratchnet: {error}", file=sys.stderr)
         return 2
-    print("\n\n".join(map(str, reports)))
-    return 0 if all(reports) else 1
+    code = 0
+    for cls in classes:
+        try:
+            report = _check(cls, options)
+        except ValueError as error:         # the other classes can be asked nevertheless
+            print(f"scratchnet: {error}", file=sys.stderr)
+            code = code or 2
+        else:
+            print(f"{report}\n")
+            code = code if report else 1
+    return code
 
 
 def load(path: Path) -> ModuleType:
@@ -110,8 +120,10 @@ def _check(cls: type, options: argparse.Namespace) -> Report:
         copy.deepcopy(layer).forward(*inputs)
     except Exception as error:
         sizes = " and ".join(str(x.shape) for x in inputs)
+        more = "; give --shape again for each input, or --labels" if isinstance(
+            error, TypeError) and "positional argument" in str(error) else ""
         raise ValueError(f"{cls.__name__}.forward raised {type(error).__name__} for {sizes}: "
-                         f"{error}") from error
+                         f"{error}{more}") from error
     return check(layer, *inputs, rng=options.seed)
 
 

@@ -52,9 +52,12 @@ def _untouched(subject: Subject, first: Run, rng: np.random.Generator) -> str:
     def changed(arrays: list, originals: list) -> bool:
         return any(not np.array_equal(_host(a), b) for a, b in zip(arrays, originals, strict=True))
 
-    def buffers() -> list:
-        return [_host(array).copy() for _, part in layer.named_layers()
-                for _, array in part._buffers()] if subject.is_layer else []
+    known = {(path, name) for path, part in layer.named_layers() for name, _ in part._buffers()} \
+        if subject.is_layer else set()
+
+    def buffers() -> list:          # not what forward and backward keep in attributes of their own
+        return [_host(array).copy() for path, part in layer.named_layers()
+                for name, array in part._buffers() if (path, name) in known] if known else []
 
     values, before = subject.values(), buffers()
     with remembering():
@@ -213,8 +216,9 @@ def _stale(subject: Subject, first: Run, rng: np.random.Generator) -> str:
             "a second backward after one forward returned another gradient: does the first one "
             "write into what forward has remembered?")
     if dxs is not None:
-        return ("a second backward without a forward returned a stale number; it must raise: "
-                "use self.remember(…) in forward and self.recall() in backward")
+        return ("a second backward without a forward returned a stale number; it must raise, so "
+                "that a forgotten forward is noticed: keep what backward needs with "
+                "self.remember(…), not in attributes, and get it with self.recall()")
     layer = subject.fresh_to_write()
     with no_grad():
         layer.forward(*subject.put(subject.inputs))
@@ -258,7 +262,8 @@ def _dtypes(subject: Subject, first: Run, rng: np.random.Generator) -> str:
     for what, arrays in (("y", run.ys), ("dx", run.dxs), ("a gradient", run.grads.values())):
         for a in arrays:
             if np.asarray(a).dtype not in (np.float32, np.int64, np.int32) and np.ndim(a):
-                return f"float32 in gave {what} in {np.asarray(a).dtype}: dtypes must be kept"
+                return (f"float32 in gave {what} in {np.asarray(a).dtype}: dtypes must be kept "
+                        f"(np.zeros and np.ones make float64 unless they get dtype=x.dtype)")
     if _different(*[[np.where(np.abs(y) < 1e-30, 0, y) for y in ys]       # float32 ends there
                     for ys in (run.ys, first.ys)], 1e-2):
         return "in float32 the output differs from float64 by more than rounding"

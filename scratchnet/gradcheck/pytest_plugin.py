@@ -15,10 +15,14 @@ def check_or_fail(layer: Any, *inputs: Any, **options: Any) -> None:
     """As assert_correct(layer, *inputs, probes=…, tolerance=…, rng=…, reference=…); fails the
     test with the report alone, without a traceback."""
     from scratchnet.gradcheck import assert_correct  # only where a test asks for it
+    __tracebackhide__ = True
     try:
         assert_correct(layer, *inputs, **options)
     except AssertionError as error:
-        pytest.fail(str(error), pytrace=False)
+        report = str(error)
+    else:
+        return
+    pytest.fail(report, pytrace=False)      # out here, or pytest would print the report twice
 
 
 @pytest.fixture

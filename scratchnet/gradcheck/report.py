@@ -107,7 +107,8 @@ class Report:
         good = [f.name for f in asked if f.verdict == "correct"]
         if good:
             lines.append(f"  also correct: {', '.join(good)}")
-        lines += [f"  {f.verdict.upper()} ({f.name}): {f.message}"
-                  for f in asked if f.verdict != "correct"]
-        lines += [f"  {cause}" for cause in self.causes[:1]]
+        first = self.causes[0] if self.causes else None
+        lines += [f"  {f.verdict.upper()} ({f.name}): {f.message}" for f in asked
+                  if f.verdict != "correct" and not (first and f.message in first.says)]
+        lines += [f"  {first}"] if first else []
         return "\n".join(lines)

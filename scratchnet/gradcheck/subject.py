@@ -239,8 +239,10 @@ class Subject:
         problems = []
         dxs = run.dxs
         if len(dxs) != len(self.floats):
-            return [Finding("shapes", "wrong", f"backward returned {len(dxs)} gradients for "
-                            f"{len(self.floats)} inputs")]
+            def count(n: int, what: str) -> str:
+                return f"{n} {what}{'' if n == 1 else 's'}"
+            return [Finding("shapes", "wrong", f"backward returned {count(len(dxs), 'gradient')} "
+                            f"for {count(len(self.floats), 'input')}")]
         wanted = [(self.input_name(i), self.inputs[i].shape, dx)
                   for i, dx in zip(self.floats, dxs, strict=True)]
         wanted += [(name, value.shape, run.grads[name]) for name, value in self.values().items()]
@@ -251,6 +253,10 @@ class Subject:
             elif np.shape(grad) != shape:
                 problems.append(Finding("shapes", "wrong", f"the gradient of {name} has shape "
                                         f"{np.shape(grad)}; expected {shape}, like {name}"))
+            elif np.asarray(grad).dtype.kind not in "fc":
+                what = ("truth values, a mask: multiply it by dy" if np.asarray(grad).dtype == bool
+                        else f"{np.asarray(grad).dtype}, not floating-point numbers")
+                problems.append(Finding("shapes", "wrong", f"the gradient of {name} holds {what}"))
             elif not np.isfinite(grad).all():
                 problems.append(Finding("finite", "wrong", f"the gradient of {name} holds NaN "
                                         f"or infinity"))

@@ -152,7 +152,7 @@ def test_a_missing_backward_is_a_finding():
 @pytest.mark.parametrize("change, message", [
     (lambda dx: dx[:1], r"the gradient of x has shape \(1, 3\); expected \(2, 3\), like x"),
     (lambda dx: None, "the gradient of x is NoneType, not an array"),
-    (lambda dx: (dx, dx), "backward returned 2 gradients for 1 inputs"),
+    (lambda dx: (dx, dx), "backward returned 2 gradients for 1 input"),
     (lambda dx: dx * np.nan, "the gradient of x holds NaN or infinity")])
 def test_shapes_are_reported(change, message):
     layer = patch(ReLU, backward=lambda s, dy: change(ReLU.backward(s, dy)))()
@@ -167,7 +167,7 @@ def test_findings_name_what_is_wrong():
         return ReLU.backward(self, dy) / 2
     report = check(patch(ReLU, backward=backward)(), randn(2, 3))
     assert all(row.verdict == "correct" for row in report.rows)
-    assert "WRONG (leaves its arrays alone): backward wrote into dy" in str(report)
+    assert "Cause (exact): backward wrote into dy" in str(report)
 
 
 # ── inconclusive is not a pass ───────────────────────────────────────────────────────

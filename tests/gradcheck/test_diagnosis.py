@@ -124,6 +124,35 @@ def test_a_mistake_is_named(layer, x, confidence, says):
     assert says in str(report) and "\n    Evidence: " in str(report)
 
 
+def written(backward):
+    """An Affine whose backward is this text, as a student writes it."""
+    import linecache
+    name = f"<written {hash(backward)}>"
+    text = "def backward(self, dy):\n" + backward
+    linecache.cache[name] = len(text), None, text.splitlines(keepends=True), name
+    scope = {}
+    exec(compile(text, name, "exec"), scope)
+    return type("Written", (Affine,), scope)(5, 3)
+
+
+@pytest.mark.parametrize(("backward", "says"), [
+    ("    x = self.recall(dy)\n    self.weight.grad += dy.T @ x\n    return dy @ self.weight.value\n",
+     "write `x, = self.recall(dy)`, with a comma"),
+    ("    x, = self.recall(dy)\n    return dy @ self.weight.T\n",
+     "a Parameter holds its array in .value"),
+    ("    x, = self.recall(dy)\n    self.dw = dy.T @ x\n    self.bias.grad += dy.sum(axis=0)\n"
+     "    return dy @ self.weight.value\n",
+     "all zeros: it is never computed, or never added into .grad (self.dw has its shape: add that "
+     "to self.weight.grad)"),
+    ("    x, = self.recall(dy)\n    return x > 0\n", "holds truth values, a mask: multiply it by dy"),
+    ("    x, = self.recall(dy)\n    return (dy @ self.weight.value,)\n",
+     "backward returned a tuple of one"),
+], ids=["comma", "Parameter", "self.dw", "bool", "tuple"])
+def test_slips_of_the_pen_are_named(backward, says):
+    report = check(written(backward), FLAT)
+    assert says in report.causes[0].says and report.causes[0].confidence == "exact", str(report)
+
+
 class Block(Layer):
     """y = relu(conv(x) + x); the steps of backward are a subclass's."""
 

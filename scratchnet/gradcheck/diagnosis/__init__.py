@@ -40,6 +40,7 @@ CONFIDENCE = ("exact", "likely", "guess")
 PATTERN_ONLY = (patterns.rows, patterns.columns, patterns.overwritten,
                 patterns.misrouted, patterns.extra, experiments.terms, experiments.labels)
 MOST_ARGUMENTS = 4
+PLAIN = "the plain setting"
 ENOUGH = 2              # settings in which an explanation must hold, if there are so many
 
 
@@ -122,7 +123,7 @@ def _causes_of(settings: list[Setting], row: Row) -> list[Cause]:
             break
     causes = [cause for *_, cause in sorted(causes, key=lambda c: c[:2])]
     causes = list({cause.says: cause for cause in reversed(causes)}.values())[::-1]
-    if only and not any(c.confidence != "guess" for c in causes):
+    if only and PLAIN not in only and all(c.confidence == "guess" for c in causes):
         causes.insert(0, Cause("factor", name, f"{d(name)} is {only}", row.note, "likely"))
     return causes or [Cause("unknown", name, _where(bad[0], name), row.note, "guess")]
 

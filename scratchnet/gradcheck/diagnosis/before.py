@@ -1,4 +1,5 @@
 """Before the values — what the findings of the check say already, as causes."""
+import inspect
 import re
 
 import numpy as np
@@ -20,10 +21,6 @@ def before_values(subject: Subject, wrong: list[Row], findings: list[Finding]) -
         del bad["keeps dtypes"]         # true, but not why the values are wrong in float64
     causes = [Cause(name, "", *_words(subject, bad[name]), "exact")
               for name in (*FIRST, *([] if wrong else LAST)) if name in bad]
-    unknown = [f for f in findings if f.verdict == "inconclusive"]
-    if not causes and not wrong and unknown:
-        return [Cause(unknown[0].name, "", unknown[0].message, "the check could not decide",
-                      "guess")]
     return causes
 
 
@@ -43,14 +40,35 @@ def _as_it_says(subject: Subject, message: str) -> tuple[str, str]:
 def _does_not_run(subject: Subject, message: str) -> tuple[str, str]:
     if "NotImplementedError" in message:
         return f"backward is not written yet: {message}", "it raised NotImplementedError"
+    if "'Parameter'" in message:
+        return f"{message}: a Parameter holds its array in .value, as in self.weight.value", \
+            "the error speaks of a Parameter"
+    if words := _no_comma(subject):
+        return words
     sizes = [f"{subject.input_name(i)} {x.shape}" for i, x in enumerate(subject.inputs)]
     sizes += [f"dy {dy.shape}" for dy in subject.dys]
     sizes += [f"{name} {value.shape}" for name, value in subject.values().items()]
     return message, "the shapes are " + ", ".join(sizes)
 
 
+def _no_comma(subject: Subject) -> tuple[str, str] | None:
+    """`x = self.recall(dy)` gives a tuple, where `x, = self.recall(dy)` gives what is in it."""
+    try:
+        source = inspect.getsource(type(subject.layer).backward)
+    except (OSError, TypeError):
+        return None
+    line = re.search(r"^\s*((\w+) ?= ?\w+\.recall\(.*)$", source, re.MULTILINE)
+    if not line or re.search(rf"\b{line[2]}\[|in {line[2]}\b|= {line[2]}$", source, re.MULTILINE):
+        return None                         # it is unpacked, later
+    name = line[2]
+    return (f"self.recall returns a tuple, even of one: write `{name}, = self.recall(dy)`, with a "
+            f"comma"), f"the line is `{line[1].strip()}`"
+
+
 def _shape(subject: Subject, message: str) -> tuple[str, str]:
     """What a wrong shape looks like."""
+    if words := _no_comma(subject):
+        return words
     found = re.search(r"shape (\(.*?\)); expected (\(.*?\)), like (.+)", message)
     if not found:
         if "NoneType" in message:

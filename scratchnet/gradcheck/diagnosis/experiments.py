@@ -7,7 +7,7 @@ one of its parts frozen, and its Jacobian compared with A. What reproduces A, ex
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -538,13 +538,71 @@ def loss_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
 
 
 def normalisation_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
-    """Batch, layer and instance norm: directly, through the mean, through the variance.
+    """Batch, layer and instance norm: directly, through the mean, through the variance."""
+    norm = normalisation(s, name)
+    return _jacobians(s, lambda layer, dy: norm.terms(dy)) if norm else {}
 
-    Any layer that is one is recognised by its Jacobian, whatever it is called.
-    """
+
+class Norm(NamedTuple):
+    """y = γ·(x − μ)/σ + β, with μ and σ over these axes."""
+
+    x: np.ndarray
+    axes: tuple
+    gamma: np.ndarray
+    eps: float
+
+    def terms(self, dy: np.ndarray, wrong: str = "", term: str = "") -> dict[str, np.ndarray]:
+        """The three terms of dx; one of them, or all, with a mistake in it."""
+        mean, var = (f(self.x, axis=self.axes, keepdims=True) for f in (np.mean, np.var))
+        std = np.sqrt(var + self.eps)
+        hat = (self.x - mean) / std
+        terms = {}
+        for n in ("direct", "mean", "variance"):
+            how = wrong if term in (n, "all") else ""
+            axes = NORM_MISTAKES[how](self.x.ndim) if how.startswith("over") else self.axes
+            g = dy if how == "γ left out" else dy * self.gamma
+            h = self.x - mean if how == "x − μ for x̂" else self.x if how == "x for x̂" else hat
+            sigma = (1.0 if how == "1/σ left out" else var + self.eps if how == "1/σ² for 1/σ"
+                     else 1 / std if how == "σ for 1/σ" else std)
+            terms[n] = (g if n == "direct" else -g.mean(axis=axes, keepdims=True)
+                        if n == "mean" else -h * (g * h).mean(axis=axes, keepdims=True)) / sigma
+        return terms
+
+
+NORM_MISTAKES = {
+    "γ left out": None, "1/σ left out": None, "1/σ² for 1/σ": None, "σ for 1/σ": None,
+    "x − μ for x̂": None, "x for x̂": None,
+    "over the batch (the wrong axes)": lambda n: (0,),
+    "over the channels or features (the wrong axes)": lambda n: (1,),
+    "over the pixels only (the wrong axes)": lambda n: (2, 3) if n == 4 else (0,),
+    "over the whole image (the wrong axes)": lambda n: tuple(range(1, n)),
+    "over everything (the wrong axes)": lambda n: tuple(range(n)),
+}
+
+
+def normalised_wrongly(s: Setting, name: str) -> dict[str, Hint]:
+    """Batch, layer or instance norm with one mistake in one term, or the same in all."""
+    norm = normalisation(s, name)
+    if norm is None:
+        return {}
+    dys = np.random.default_rng(0).standard_normal((2, *s.y_shape))
+    claimed = [dy.ravel() @ s.analytic(name) for dy in dys]
+    for term in ("all", "direct", "mean", "variance"):
+        for wrong in NORM_MISTAKES:
+            if all(s.match(sum(norm.terms(dy, wrong, term).values()).ravel(), c)
+                   for dy, c in zip(dys, claimed, strict=True)):
+                where = "" if term == "all" else f" in the {term} term"
+                what = f"the sums run {wrong}" if wrong.startswith("over") else wrong
+                return {f"{term} {wrong}": Hint(f"{d(name)}: {what}{where}",
+                                                f"reproduced with this mistake{where}")}
+    return {}
+
+
+def normalisation(s: Setting, name: str) -> Norm | None:
+    """Any layer that normalises is recognised by its Jacobian, whatever it is called."""
     x, N = s.value(name), s.numeric(name)
     if not isinstance(s.key(name), int) or s.y_shape != x.shape or x.ndim < 2:
-        return {}
+        return None
     direct_slope = np.diag(N)
     axes_sets = {2: ((0,), (1,)), 3: ((0, 1), (2,), (1, 2)),
                  4: ((0, 2, 3), (1, 2, 3), (2, 3), (1,), (0,))}.get(x.ndim, ())
@@ -572,21 +630,14 @@ def normalisation_terms(s: Setting, name: str) -> dict[str, np.ndarray]:
                 if not same(slope.ravel(), direct_slope, 1e-7):
                     continue
 
-                def split(layer: Any, dy: np.ndarray, axes: tuple = axes, gamma: Any = gamma,
-                          std: Any = std, hat: Any = hat) -> dict:
-                    g = dy * gamma
-                    return {"direct": g / std,
-                            "mean": -g.mean(axis=axes, keepdims=True) / std,
-                            "variance": -hat * (g * hat).mean(axis=axes, keepdims=True) / std}
-                parts = _jacobians(s, split)
-                if s.match(sum(parts.values()), N):
-                    return parts
-    return {}
+                norm = Norm(x, axes, gamma, eps)
+                dy = np.random.default_rng(0).standard_normal(x.shape)
+                if s.match(sum(norm.terms(dy).values()).ravel(), dy.ravel() @ N):
+                    return norm
+    return None
 
 
-
-EXPERIMENTS = (terms, skipped, left_out, labels, other_parameter, other_constant, other_buffer,
-               other_input, factor)
+EXPERIMENTS = (terms, normalised_wrongly, skipped, left_out, labels, other_parameter,
+               other_constant, other_buffer, other_input, factor)
 # Of blocks the parts are asked for themselves, with all of the above.
 OF_BLOCKS = (terms, skipped, left_out, skipped_on_a_way, factor)
-

@@ -30,6 +30,7 @@ def d(name: str) -> str:
 
 AXES = {1: ("position",), 2: ("sample", "feature"), 4: ("sample", "channel", "row", "column")}
 WEIGHT_AXES = {1: ("channel",), 2: ("output", "input"),
+               3: ("channel", "kernel row", "kernel column"),
                4: ("output channel", "input channel", "kernel row", "kernel column")}
 
 
@@ -51,9 +52,13 @@ def zero(s: Setting, name: str) -> dict[str, Hint]:
     if s.analytic(name).any():
         return {} if s.numeric(name).any() else {"no influence": Hint(
             f"forward does not use {name} at all, so {d(name)} must be 0", "it is not 0")}
+    stored = [n for n, v in getattr(s.first.layer, "__dict__", {}).items()
+              if name.split(".")[-1] != n and getattr(v, "shape", None) == s.value(name).shape
+              and not hasattr(s.subject.layer, n) and not isinstance(s.key(name), int)]
     return {"zero": Hint(f"{d(name)} is all zeros: it is never computed, or never "
-                         f"{'returned' if isinstance(s.key(name), int) else 'added into .grad'}",
-                         "every entry is 0")}
+                         f"{'returned' if isinstance(s.key(name), int) else 'added into .grad'}"
+                         + (f" (self.{stored[0]} has its shape: add that to self.{name}.grad)"
+                            if stored else ""), "every entry is 0")}
 
 
 def multiple(s: Setting, name: str) -> dict[str, Hint]:
@@ -319,6 +324,8 @@ def slopes(s: Setting, name: str) -> dict[str, Hint]:
             return {"mask missing": Hint(
                 f"{d(name)}: the mask is not applied: where forward's slope is 0, gradient passes",
                 f"elsewhere times {inner.mean():.6g}")}
+    if s.first.grads and ratios(s, name):
+        return {}                       # a factor that is a parameter: said there
     table = dict(_slope_table(x, y, constants(s)))
     truth = [label for label, f in table.items() if s.match(f, n)]
     used = [label for label, f in table.items() if s.match(f, a)]
@@ -337,6 +344,8 @@ def _slope_table(x: np.ndarray, y: np.ndarray, c: dict) -> Iterator[tuple[str, n
     with np.errstate(all="ignore"):
         sigma = 1 / (1 + np.exp(-x))
         sy = 1 / (1 + np.exp(-y))
+        yield "[x > 0]", (x > 0) * 1.0
+        yield "1", np.ones_like(x)
         for v, z in (("y", y), ("x", x)):
             yield f"{v}·(1 − {v})", z * (1 - z)
             yield f"1 − {v}²", 1 - z * z
@@ -361,8 +370,6 @@ def _slope_table(x: np.ndarray, y: np.ndarray, c: dict) -> Iterator[tuple[str, n
             yield f"σ({v})·(1 + {v}·σ({v}))", t * (1 + z * t)
             yield f"1 − tanh²({v})", 1 - np.tanh(z) ** 2
         yield "y/x", y / x
-        yield "1", np.ones_like(x)
-        yield "x > 0", (x > 0) * 1.0
         for name, value in c.items():
             yield f"(1 where x > 0, else {name})", np.where(x > 0, 1, value)
             yield f"(1 where x > 0, else 1/{name})", np.where(x > 0, 1, 1 / value)
@@ -513,6 +520,18 @@ def overwritten(s: Setting, name: str) -> dict[str, Hint]:
         return {"one position": Hint(
             f"{d(name)}: only one output position counts: `=` where `+=` is needed in the loop "
             f"over positions", "each number of it keeps one share of many")}
+    if s.y_shape == s.value(name).shape and len(s.y_shape) > 1:
+        ks, xs = np.nonzero(lost)
+        apart = np.unravel_index(xs, s.y_shape)[1] - np.unravel_index(ks, s.y_shape)[1]
+        true_ks, true_xs = np.nonzero(true)
+        all_apart = (np.unravel_index(true_xs, s.y_shape)[1]
+                     - np.unravel_index(true_ks, s.y_shape)[1])
+        if (apart == apart[0]).all() and apart[0] != 0 and (all_apart == apart[0]).sum() == len(
+                apart):
+            return {"window": Hint(
+                f"{d(name)}: one end of the window is left out: the neighbour {abs(apart[0])} "
+                f"{'after' if apart[0] > 0 else 'before'} gets nothing",
+                "exactly these entries are 0; all others are right", strength="likely")}
     share = places_kept[several].mean() / places_true[several].mean() if several.any() else 0
     return {"part lost": Hint(
         f"{d(name)}: a part of the contributions is missing (overwritten or never visited): every "
@@ -534,7 +553,16 @@ def extra(s: Setting, name: str) -> dict[str, Hint]:
     x, found = s.value(name), {}
     unseen = np.abs(N).max(axis=0) <= tiny
     is_input = isinstance(s.key(name), int)
-    if is_input and unseen.any() and (more.any(axis=0) <= unseen).all():
+    if not is_input and s.subject.inputs[s.subject.floats[0]].size == s.rows:
+        v, rows_off = s.subject.inputs[s.subject.floats[0]].ravel(), more.any(axis=1)
+        for sign, mask in ((">", v > 0), ("<", v < 0)):
+            if rest_right and (rows_off == mask).all():
+                found["mask"] = Hint(f"{d(name)}: a mask is not applied: numbers with x {sign} 0 "
+                                     f"count, too, though forward does not use {name} there",
+                                     evidence)
+                return found
+    if is_input and unseen.any() and (more.any(axis=0) <= unseen).all() \
+            and (np.abs(N) > tiny).sum(axis=1).max() > 1:
         if x.ndim != 4:
             return {"unseen": Hint(f"{d(name)}: numbers that have no influence get gradient: a "
                                    f"mask is not applied?", evidence, strength="guess")}
@@ -574,7 +602,9 @@ def misrouted(s: Setting, name: str) -> dict[str, Hint]:
     A, N = s.analytic(name), s.numeric(name)
     tiny = 1e-9 * np.abs(N).max()
     one_a, one_n = (np.abs(A) > tiny).sum(axis=1), (np.abs(N) > tiny).sum(axis=1)
-    if (one_n > 1).all() and (one_a == 1).all():
+    square = A.shape[0] == A.shape[1]
+    if (one_n > 1).all() and (one_a == 1).all() and not (
+            square and same(A, np.diag(np.diag(A)))):
         return {"not shared": Hint(
             f"{d(name)}: each output's gradient goes to one number only (one pixel of the window); "
             f"it should be shared among all that the output depends on",
@@ -601,19 +631,18 @@ def misrouted(s: Setting, name: str) -> dict[str, Hint]:
                                f"gives gradient to several: the maximum's mask is missing or wrong",
                                f"up to {one_a.max()} numbers get a share"
                                + (", which add up to the right amount" if sums.all() else ""),
-                               strength="guess")}
+                               strength="likely" if np.ptp(one_a[one_n == 1]) == 0 else "guess")}
     return {}
 
 
 def exchanged(s: Setting, name: str) -> dict[str, Hint]:
-    """Several inputs: this one's gradient is another's."""
-    A = s.analytic(name)
-    for i in s.subject.floats:
-        other = s.subject.input_name(i)
-        if other != name and s.value(other).shape == s.value(name).shape and s.match(
-                A, s.numeric(other)) and not s.match(A, s.numeric(name)):
-            return {other: Hint(f"{d(name)} is what {d(other)} should be: the gradients of the "
-                                f"inputs are returned in another order (swapped)",
+    """Several inputs or parameters: this one's gradient is another's."""
+    A, is_input = s.analytic(name), isinstance(s.key(name), int)
+    for other in s.names:
+        if other != name and isinstance(s.key(other), int) == is_input and s.value(
+                other).shape == s.value(name).shape and s.match(A, s.numeric(other)):
+            how = ": the gradients of the inputs are returned in another order" if is_input else ""
+            return {other: Hint(f"{d(name)} is what {d(other)} should be (swapped){how}",
                                 f"it equals the true {d(other)}")}
     return {}
 
@@ -688,7 +717,7 @@ def index_maps(shape: tuple, axes: tuple[str, ...]) -> Iterator[tuple[str, str, 
             yield (f"rolled {j} {step}" if shape[j] != 2 * step else f"rolled {j} half",
                    f"rolled along the {axes[j]} axis " + (
                        "(shifted: padding cropped at the wrong place?)" if n == 4 and j > 1 else
-                       "(parts in the wrong order: groups or pieces swapped?)"),
+                       "(another channel's or group's part is used: the wrong order?)"),
                    np.roll(index, step, j).ravel())
     for j in wide:
         if j < n - 2 and n == 4:
@@ -818,9 +847,15 @@ def diagonal(s: Setting, name: str) -> dict[str, Hint]:
                             f"terms (to other numbers) are right",
                             "the Jacobian is right off its diagonal", strength="likely")}
     if (N - diag).any() and s.match(A, diag):
-        return {"diagonal": Hint(f"{d(name)}: only each output's own input is counted; the cross "
-                                 f"terms (every output depends on others, too) are missing",
+        return {"diagonal": Hint(f"{d(name)}: only the diagonal of the Jacobian (each output's own "
+                                 f"input) is counted; the cross terms are missing (every output "
+                                 f"depends on others, too)",
                                  "A is the diagonal of the true Jacobian")}
+    if (N - diag).any() and s.match(A, own):
+        return {"no cross": Hint(f"{d(name)}: each number gets its own dy only; the cross terms, a "
+                                 f"sum over the others (every output depends on them, too), are "
+                                 f"missing", "A is diagonal, the true Jacobian is not",
+                                 strength="likely")}
     return {}
 
 

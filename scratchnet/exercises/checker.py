@@ -7,13 +7,15 @@ The questions, in this order; the first one answered with no is what the student
 
     does it run?                        the exception, with the student's own line
     is forward (the function) right?    type, shape, dtype, the worst number, and the mistake that
-                                        this looks like
-    is backward right?                  gradcheck, with the reference's derivatives, and its cause
+                                        this looks like; float32 stays float32
+    is backward right?                  gradcheck, with the reference's derivatives, and its cause;
+                                        buffers replaced, the mode not asked again
 
 Each is asked in every case of the exercise, with fresh random inputs and parameters.
 """
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,8 @@ from scratchnet.gradcheck import Cause, Report
 from scratchnet.layer import Layer
 
 __all__ = ["Result", "check"]
+
+NUMBERED = ("scale", "offset")          # patterns that may have another number in each case
 
 
 def check(exercise: Exercise | Hunt, solution: Solution,
@@ -75,7 +79,12 @@ def _ask_function(exercise: Exercise, name: str, settings: list[Setting]) -> lis
             argument = [*inspect.signature(reference).parameters][i]
             answer = Answer(setting.case, "failed", "forward", "", (name,), (Cause(
                 "argument overwritten", argument, f"{name} wrote into {argument}, an array that "
-                f"belongs to the caller: work on a copy", "the result is right", "exact"),))
+                f"belongs to the caller: work on a copy", "the result is right", "exact"),),
+                manners=True)
+        else:
+            answer = _in_float32(setting, name, lambda call, setting=setting: {
+                "y": call(*_single(setting.arguments()))}, (
+                    partial(setting.solution.call, name), reference))
         answers.append(answer)
     return _with_cause(exercise, name, settings, answers,
                        lambda setting, other: {"y": other(*setting.arguments())})
@@ -111,12 +120,43 @@ def _ask_forward(setting: Setting) -> Answer:
                               results=({"y": got["y"]}, {"y": right["y"]}))
             return Answer(setting.case, "failed", "forward", f"after forward, {text}", (name,),
                           results=({name: got.get(name) for name in right}, right))
+    return _in_float32(setting, "forward", lambda layer: _outcome(
+        layer.astype(np.float32), setting, _single), (setting.own(), setting.right()))
+
+
+def _in_float32(setting: Setting, name: str, ask: Callable[[Any], dict],
+                pair: tuple[Any, Any]) -> Answer:
+    """Does it give float32 for float32, where the reference does? np.zeros alone does not."""
+    try:
+        got, right = map(ask, pair)
+    except (Exception, SystemExit) as error:
+        return _broken(setting.case, "forward", explain(error), (name,))
+    for what in right:
+        for mine, theirs in zip(*map(_arrays, (got[what], right[what])), strict=True):
+            if theirs.dtype == np.float32 and mine.ndim and mine.dtype != np.float32:
+                given = name if what == "y" else f"after forward, {what} is {mine.dtype}"
+                said = f"{given} gave {mine.dtype}" if what == "y" else given
+                return Answer(setting.case, "failed", "forward", "", (
+                    name if what == "y" else what,), (Cause(
+                        "dtype", name, f"{said} for float32 inputs: np.zeros needs "
+                        f"dtype=x.dtype, and so does every array of a fixed dtype",
+                        "asked once more, in float32", "exact"),), manners=True)
     return Answer(setting.case)
 
 
-def _outcome(layer: Layer, setting: Setting) -> dict[str, Any]:
+def _arrays(result: Any) -> list[np.ndarray]:
+    return [np.asarray(r) for r in (result if isinstance(result, tuple | list) else (result,))]
+
+
+def _single(arguments: tuple) -> tuple:
+    """The same numbers in float32."""
+    return tuple(a.astype(np.float32) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+                 for a in arguments)
+
+
+def _outcome(layer: Layer, setting: Setting, convert: Callable = tuple) -> dict[str, Any]:
     """All that forward computes: y, and the buffers as it leaves them."""
-    y = layer.forward(*setting.arguments())
+    y = layer.forward(*convert(setting.arguments()))
     parameters = {name for name, _ in layer.named_parameters()}
     return {"y": y} | {name: array for name, array in sorted(layer.state_dict().items())
                        if name not in parameters}
@@ -135,9 +175,39 @@ def _ask_backward(setting: Setting, others: list[Setting]) -> Answer:
     except (Exception, SystemExit) as error:
         return _broken(case, "backward", explain(error), ("backward",))
     if report.passed:
-        return Answer(case)
+        return _ask_rules(setting, gradients)
     return Answer(case, "failed", "backward", *_told(report, gradients, setting),
-                  causes=tuple(report.causes))
+                  causes=tuple(report.causes), manners=bool(report.rows) and all(
+                      row.verdict == "correct" for row in report.rows))
+
+
+def _ask_rules(setting: Setting, gradients: tuple[tuple, dict]) -> Answer:
+    """What gradcheck does not ask: are buffers replaced, and is the mode that of forward?"""
+    layer, cause = setting.own(), None
+    buffers = {".".join(filter(None, (place, name))): (array, array.copy())
+               for place, part in layer.named_layers() for name, array in part._buffers()}
+    try:
+        switched = _gradients(layer, setting, switch=True)
+        same = all(difference(a, b, "") is None for a, b in zip(
+            [*switched[0], *switched[1].values()], [*gradients[0], *gradients[1].values()],
+            strict=True) if b is not None)
+        evidence = "with train() or eval() between forward and backward, the gradients are others"
+    except (Exception, SystemExit) as error:
+        same, evidence = False, str(explain(error))
+    written = [name for name, (array, before) in buffers.items()
+               if not np.array_equal(array, before)]
+    if written:
+        cause = Cause("buffer overwritten", written[0], f"forward wrote into {written[0]}: replace "
+                      f"it by a new array; whoever has kept the old one sees it change",
+                      "the array of before forward holds other numbers now", "exact")
+    elif not same:
+        cause = Cause("mode asked again", "", "backward asked for the mode again, and it may have "
+                      "changed: what counts is forward's, so forward must remember it",
+                      evidence, "exact")
+    if cause is None:
+        return Answer(setting.case)
+    return Answer(setting.case, "failed", "backward", "", (cause.argument or "backward",), (cause,),
+                  manners=True)
 
 
 def _count_backward(setting: Setting) -> Answer:
@@ -154,12 +224,15 @@ def _count_backward(setting: Setting) -> Answer:
     return _ask_backward(setting, [])
 
 
-def _gradients(layer: Layer, setting: Setting) -> tuple[tuple, dict]:
-    """What backward returns for a random dy, and the parameters' gradients."""
+def _gradients(layer: Layer, setting: Setting, switch: bool = False) -> tuple[tuple, dict]:
+    """What backward returns for a random dy, and the parameters' gradients. `switch`: the mode
+    changes between forward and backward."""
     ys = layer.forward(*setting.arguments())
     rng = np.random.default_rng([setting.seed, 3])
     dys = [rng.standard_normal(y.shape) for y in (ys if isinstance(ys, tuple) else (ys,))
            if np.ndim(y)]               # a loss has no dy
+    if switch:
+        layer.train(not layer.training)
     dx = layer.backward(*dys)
     return (dx if isinstance(dx, tuple) else (dx,),
             {name: p.grad for name, p in layer.named_parameters()})
@@ -189,6 +262,8 @@ def _told(report: Report, gradients: tuple[tuple, dict],
               and not any(finding.message in cause.says for cause in report.causes[:1])]
     arguments += [cause.argument for cause in report.causes
                   if cause.argument and not arguments]
+    if not arguments and any(c.says.startswith("forward") for c in report.causes[:1]):
+        arguments = ["forward"]
     return "\n".join(lines), tuple(arguments) or ("backward",)
 
 
@@ -224,10 +299,18 @@ def _with_cause(exercise: Exercise, name: str, settings: list[Setting], answers:
                     f"your results are those of this mistake, in {where}",
                     "exact" if count > 1 else "likely") for classic in classics]
     seen = [pattern(*([*results.values()] for results in answer.results)) for answer in bad]
-    shared = set.intersection(*({p.code for p in patterns} for patterns in seen))
-    causes += [Cause(p.code, argument, p.says, f"the same in {where}",
-                     "likely" if count > 1 else "guess")
-               for p in seen[0] if p.code in shared]
+    for p in seen[0]:
+        twins = [next((q for q in patterns if q.code == p.code), None) for patterns in seen]
+        if None in twins or p.weak and count == 1:
+            continue
+        if p.code not in NUMBERED or len({q.says for q in twins}) == 1:
+            causes.append(Cause(p.code, argument, p.says, f"the same in {where}",
+                                "likely" if count > 1 else "guess"))
+        elif not any(q.weak for q in twins):
+            others = "; ".join(f"{a.case.label}: {q.says}" for a, q in
+                               zip(bad[1:3], twins[1:], strict=False))
+            causes.append(Cause(p.code, argument, p.says, f"another number in other cases "
+                                f"({others})", "likely"))
     for answer in bad:
         answer.causes = tuple(causes)
     return answers

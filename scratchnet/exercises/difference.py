@@ -17,10 +17,14 @@ ROUNDING = 1e-9         # of the largest number
 
 
 class Pattern(NamedTuple):
-    """What a wrong result looks like; `code` is the same where only the numbers differ."""
+    """What a wrong result looks like; `code` is the same where only the numbers differ.
+
+    weak    one case proves nothing: any number is a multiple of any other
+    """
 
     code: str
     says: str
+    weak: bool = False
 
 
 def difference(got: Any, right: Any, name: str) -> str | None:
@@ -106,7 +110,7 @@ def _patterns(got: np.ndarray, right: np.ndarray) -> Iterator[Pattern]:
     if factor and _close(got, factor * right).all():
         yield (Pattern("negative", "it is exactly the negative of the right result: a sign")
                if np.isclose(factor, -1) else
-               Pattern("scale", f"it is the right result times {_fraction(factor)}"))
+               Pattern("scale", f"it is the right result times {_fraction(factor)}", got.size == 1))
     offset = (got - right).mean()
     if got.size > 1 and _close(got - offset, right).all():
         yield Pattern("offset", f"it is the right result plus {offset:.6g}")

@@ -41,7 +41,8 @@ class Result:
 
 @dataclass
 class Answer:
-    """What came of one case. `got` and `right` are kept where a result is wrong."""
+    """What came of one case. `results` are kept where one is wrong; `manners`: all numbers are
+    right, and what is wrong is something else, an array overwritten or a dtype."""
 
     case: Case
     verdict: str = "passed"
@@ -50,6 +51,7 @@ class Answer:
     arguments: tuple[str, ...] = ()
     causes: tuple[Cause, ...] = ()
     results: tuple[dict[str, Any], dict[str, Any]] = ({}, {})       # {"y": got}, {"y": right}
+    manners: bool = False
 
 
 def result_of(exercise: Exercise, answers: dict[str, list[Answer]]) -> Result:
@@ -80,6 +82,8 @@ def result_of(exercise: Exercise, answers: dict[str, list[Answer]]) -> Result:
     arguments = tuple(dict.fromkeys(argument for group in answers.values() for a in group
                                     if a.stage == headline.stage for argument in a.arguments))
     head = f"{exercise.name}: {verdict}, score {score:.0%}"
+    if headline.stage == "backward":
+        head += " (a case counts if forward and backward are right)"
     return Result(exercise.name, verdict, score, arguments, headline.causes,
                   "\n".join([head, *map(indent, lines)]))
 
@@ -93,7 +97,12 @@ def _headline(name: str, group: list[Answer], bad: list[Answer], layer: bool) ->
     elif first.verdict == "error":
         said = f"{name}: {first.stage + ' ' if layer else ''}does not run"
     elif first.stage == "forward":
-        said = f"{name}: {'forward' if layer else 'the result'} is wrong"
+        said = f"{name}: {'forward' if layer else 'the result'} " + (
+            "has the right numbers, but breaks a rule" if first.manners else "is wrong")
+    elif first.manners:
+        said = f"{name}: the numbers are right, but a rule is broken"
+    elif first.causes and first.causes[0].says.startswith("forward"):
+        said = f"{name}: forward gives the right numbers, but the gradients are wrong"
     else:
         said = f"{name}: forward is right, backward is wrong"
     if len(same) < len(group):

@@ -22,8 +22,7 @@ from scratchnet.gradcheck import Report, check
 IMAGES, MATRIX = (2, 4, 6, 7), (3, 5)
 USUAL = {"in_channels": 4, "out_channels": 6, "channels": 4, "num_features": 4, "planes": 4,
          "num_channels": 4, "filters": 6, "kernel_size": 3, "kernel": 3, "stride": 2, "padding": 1,
-         "pad": 1,
-         "pool_size": 2, "size": 3, "groups": 2, "reduction": 2, "p": 0.3, "rate": 0.3,
+         "pad": 1, "pool_size": 2, "size": 3, "groups": 2, "reduction": 2, "p": 0.3, "rate": 0.3,
          "rng": 0, "seed": 0}
 FLAT = {"in_features": 5, "out_features": 3, "in_dim": 5, "out_dim": 3, "n_in": 5, "n_out": 3,
         "input_size": 5, "output_size": 3, "input_dim": 5, "output_dim": 3, "fan_in": 5,

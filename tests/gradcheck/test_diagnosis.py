@@ -136,7 +136,7 @@ def written(backward):
 
 
 @pytest.mark.parametrize(("backward", "says"), [
-    ("    x = self.recall(dy)\n    self.weight.grad += dy.T @ x\n    return dy @ self.weight.value\n",
+    ("    x = self.recall(dy)\n    self.weight.grad += dy.T @ x\n    return dy\n",
      "write `x, = self.recall(dy)`, with a comma"),
     ("    x, = self.recall(dy)\n    return dy @ self.weight.T\n",
      "a Parameter holds its array in .value"),
@@ -144,7 +144,8 @@ def written(backward):
      "    return dy @ self.weight.value\n",
      "all zeros: it is never computed, or never added into .grad (self.dw has its shape: add that "
      "to self.weight.grad)"),
-    ("    x, = self.recall(dy)\n    return x > 0\n", "holds truth values, a mask: multiply it by dy"),
+    ("    x, = self.recall(dy)\n    return x > 0\n",
+     "holds truth values, a mask: multiply it by dy"),
     ("    x, = self.recall(dy)\n    return (dy @ self.weight.value,)\n",
      "backward returned a tuple of one"),
 ], ids=["comma", "Parameter", "self.dw", "bool", "tuple"])

@@ -37,9 +37,11 @@ def one(seed: int) -> dict:
         report = check(case.layer, *case.inputs)
     except Exception as error:
         return {"seed": seed, "case": str(case), "kind": case.kind, "verdict": "raised",
-                "says": f"{type(error).__name__}: {error}", "seconds": 0.0, "errors": []}
+                "says": f"{type(error).__name__}: {error}", "seconds": 0.0, "hints": 0,
+                "errors": []}
     return {"seed": seed, "case": str(case), "kind": case.kind, "verdict": report.verdict,
             "says": "" if report.passed else str(report), "seconds": report.seconds,
+            "hints": len(report.causes),
             "errors": [(row.method.startswith("complex"), row.error) for row in report.rows
                        if row.verdict == "correct"]}
 
@@ -96,6 +98,7 @@ def main() -> None:
                              if r["verdict"] in ("wrong", "raised")],
             "inconclusive": [{"seed": r["seed"], "case": r["case"]} for r in results
                              if r["verdict"] == "inconclusive"],
+            "hints": sum(r["hints"] for r in results),
             "worst_error": max(exact, default=None),
             "share_of_errors_below_1e-14": float(np.mean(np.array(exact) < 1e-14)),
             "worst_error_by_differences": max(by_differences, default=None),
@@ -108,7 +111,7 @@ def main() -> None:
 
     right, bugs = summary["correct_layers"], summary["planted_bugs"]
     print(f"\ncorrect layers   {right['checks']} checks, {len(right['false_alarms'])} false alarms,"
-          f" {len(right['inconclusive'])} inconclusive")
+          f" {right['hints']} hints, {len(right['inconclusive'])} inconclusive")
     print(f"worst error      {right['worst_error']:.1e} by the complex step "
           f"({right['share_of_errors_below_1e-14']:.2%} below 1e-14), "
           f"{right['worst_error_by_differences'] or 0:.1e} by differences")

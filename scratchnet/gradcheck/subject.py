@@ -288,8 +288,9 @@ class Subject:
 
     def input_name(self, i: int) -> str:
         """x for the first input where it is the only one, else the names forward uses."""
-        names = [name for name, p in inspect.signature(self.layer.forward).parameters.items()
-                 if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        names = getattr(self.layer, "input_names", None) or [
+            name for name, p in inspect.signature(self.layer.forward).parameters.items()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         return names[i] if i < len(names) else f"input {i}"
 
 

@@ -239,6 +239,39 @@ def test_a_pattern_that_nothing_explains_is_told_as_a_guess():
     assert "A guess: perhaps dx is wrong in" in str(report)
 
 
+LARGE = {"dw": (lambda x, dy, w: dy.T @ x / len(x), "times 1/N"),
+         "dx": (lambda x, dy, w: dy @ w * (x > 0), "a mask that forward does not have"),
+         "db": (lambda x, dy, w: dy.sum(), "summed over too many axes")}
+
+
+@pytest.mark.parametrize("step", LARGE)
+def test_a_layer_too_large_to_be_seen_whole_is_seen_through_a_window(step):
+    wrong, says = LARGE[step]
+    report = check(Affine(784, 100, **{step: wrong}), rand(16, 784))
+    assert says in report.causes[0].says and report.causes[0].confidence == "exact", str(report)
+
+
+def test_a_large_convolution_and_a_large_relu_too():
+    class Flipped(layers.Conv2d):
+        def backward(self, dy):
+            x, = self.recall(dy)
+            flipped = layers.Conv2d(32, 64, 3, padding=1, bias=False).astype(dy.dtype)
+            flipped.weight.value = np.ascontiguousarray(self.weight.value[:, :, ::-1, ::-1])
+            flipped.forward(x)
+            self.remember(x)
+            super().backward(dy)
+            return flipped.backward(dy)
+
+    class Twice(layers.ReLU):
+        def backward(self, dy):
+            return 2 * super().backward(dy)
+
+    x = rand(4, 32, 20, 20)
+    report = check(Flipped(32, 64, 3, padding=1, rng=0), x, probes=1)
+    assert "dx is right for weight flipped by 180°" in report.causes[0].says, str(report)
+    assert "dx is the true gradient times 2" in check(Twice(), x).causes[0].says
+
+
 # ── with a reference, and other settings ─────────────────────────────────────────────
 
 

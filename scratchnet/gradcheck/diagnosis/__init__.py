@@ -7,6 +7,7 @@ then the values:
 
     setting.py        the layer on small inputs, with both Jacobians written out entry by entry
     patterns.py       what shows in the two tables: a factor, a flip, a row of zeros, …
+    window.py         the same for layers too large to be seen whole
     experiments.py    what forward would have to be for this gradient to be right: with w
                       transposed, ε = 0, one term less, …
 
@@ -122,7 +123,10 @@ def _causes_of(settings: list[Setting], row: Row) -> list[Cause]:
         if any(strength == 0 for strength, *_ in causes):
             break
     causes = [cause for *_, cause in sorted(causes, key=lambda c: c[:2])]
-    causes = list({cause.says: cause for cause in reversed(causes)}.values())[::-1]
+    said: dict[str, Cause] = {}
+    for cause in causes:
+        said.setdefault(cause.says, cause)
+    causes = list(said.values())
     if only and PLAIN not in only and all(c.confidence == "guess" for c in causes):
         causes.insert(0, Cause("factor", name, f"{d(name)} is {only}", row.note, "likely"))
     return causes or [Cause("unknown", name, _where(bad[0], name), row.note, "guess")]

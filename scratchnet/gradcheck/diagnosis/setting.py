@@ -16,6 +16,7 @@ import numpy as np
 
 from scratchnet.backend import is_array, to_device, to_host
 from scratchnet.gradcheck.derivative import _complex_steps
+from scratchnet.gradcheck.diagnosis.window import Window
 from scratchnet.gradcheck.subject import BackwardError, Run, Subject, _deepcopy
 from scratchnet.layer import Layer
 
@@ -207,7 +208,9 @@ def small_settings(subject: Subject, first: Run, others: Any, wrong: list[str],
             settings = [setting]
             if len(setting.y_shape) < 4 or min(setting.y_shape[2:]) > 2:
                 break               # else the last row is nearly all of it: try a larger one
-    if settings:
+    if not settings:
+        settings = _through_windows(subject, rng)
+    else:
         inputs = settings[0].subject.inputs
         for label, other in _other_sizes(inputs):
             setting = _setting(subject.original, other, rng, label, subject.original_reference)
@@ -219,6 +222,21 @@ def small_settings(subject: Subject, first: Run, others: Any, wrong: list[str],
     for label, layer, inputs, reference in declared:
         if setting := _setting(layer, inputs, rng, label, reference, declared=True):
             settings.append(setting)
+    return settings
+
+
+def _through_windows(subject: Subject, rng: np.random.Generator) -> list[Setting]:
+    """Two settings of a layer too large to be seen whole."""
+    settings: list[Setting] = []
+    for inputs in _cut_down(subject):
+        try:
+            window = Window(Subject(subject.original, tuple(inputs), rng,
+                                    subject.original_reference))
+            settings.append(Setting(Subject(window, window.inputs(), rng)))
+        except Exception:                   # cut too far; several outputs; labels that do not fit
+            continue
+        if len(settings) == 2:
+            break
     return settings
 
 

@@ -83,8 +83,9 @@ def multiple(s: Setting, name: str) -> dict[str, Hint]:
     whole = round(1 / abs(c))
     label = f"{minus.replace('minus ', '−')}1/{whole}" if 1 < whole < 1000 and abs(
         abs(c) * whole - 1) < 1e-7 else f"{c:.6g}"
-    found[f"{c:.6g}"] = Hint(f"{d(name)} is the true gradient times {label}: a constant factor is "
-                             f"wrong", f"times {c:.6g} everywhere")
+    found.setdefault(f"{c:.6g}", Hint(
+        f"{d(name)} is the true gradient times {label}: a constant factor is wrong",
+        f"times {c:.6g} everywhere"))
     found["constant"] = Hint(f"{d(name)} is a multiple of the true gradient: its direction is "
                              f"right, a factor is wrong", f"times {c:.6g} here", strength="guess")
     return found
@@ -141,7 +142,11 @@ def factors(s: Setting, name: str) -> Iterator[tuple[str, float, str]]:
                     " (training's factor in evaluation mode?)")
                 yield label, value, (f": the factor with {attribute} = {v:g} is missing or "
                                      f"wrong{mode}")
-    yield "2", 2.0, ": counted twice, or a factor 2 too many"
+    yield "2", 2.0, (": a factor 2 too many, or added twice" if not isinstance(s.key(name), int)
+                     else ": a factor 2 too many, or counted twice")
+    if x.ndim == 4 and x.shape[2] != x.shape[3]:
+        yield "W/H", x.shape[3] / x.shape[2], ": H·H where H·W is meant?"
+        yield "H/W", x.shape[2] / x.shape[3], ": W·W where H·W is meant?"
     yield "1/2", 0.5, ": a factor 2 is missing"
 
 
@@ -424,6 +429,15 @@ def rows(s: Setting, name: str) -> dict[str, Hint]:
                 f"{d(name)}: the gradient of output {', '.join(map(str, gone))} (of "
                 f"{len(ends)} outputs: a head, a branch) is never used", "its rows are 0, the "
                 "others are right")}
+    for i, labels in enumerate(s.subject.inputs):
+        if labels.dtype.kind in "iu" and labels.shape == s.y_shape[:1]:
+            again = np.array([label in labels[n + 1:] for n, label in enumerate(labels)])
+            if again.any() and (off.reshape(len(again), -1).any(axis=1) == again).all():
+                which = s.subject.input_name(i)
+                return {"repeated": Hint(
+                    f"{d(name)}: where {which} has a number twice, only the last one counts: `+=` "
+                    f"with an index array writes once for each place; np.add.at adds all of them",
+                    f"the samples whose {which} comes again are lost")}
     return _slices(s, name, off, s.y_shape, y_axes(s), live, "output") or {
         "outputs": Hint(f"{d(name)}: some outputs are never visited (they send nothing back): does "
                         f"a loop end, or return, too early?",
@@ -622,6 +636,11 @@ def misrouted(s: Setting, name: str) -> dict[str, Hint]:
         if (x[A.argmax(axis=1)] <= x[N.argmax(axis=1)])[went].all():
             where = " (one with a smaller number than the maximum)"
         lost = f", {(one_a < one_n).sum()} are lost" if (one_a < one_n).any() else ""
+        if square and (one_n == 1).all() and ((np.abs(N) > tiny).sum(axis=0) == 1).all():
+            return {"misplaced": Hint(
+                f"{d(name)}: the right numbers go to the wrong places: axes are swapped in a "
+                f"reshape or transpose, or an index is off", f"{went.sum()} of {len(one_n)} "
+                f"numbers are at the wrong place{lost}")}
         return {"misrouted": Hint(
             f"{d(name)}: the right amount goes to the wrong pixel{where}: the index (of the "
             f"maximum, or of the window) is wrong, or is used wrongly",
@@ -699,7 +718,7 @@ def index_maps(shape: tuple, axes: tuple[str, ...]) -> Iterator[tuple[str, str, 
         if changes(new):
             yield (f"transposed {order}", f"transposed (the axes {', '.join(swapped)} swapped)",
                    new.ravel())
-        if changes(new.reshape(shape)) and new.shape != shape:
+        if changes(new.reshape(shape)):         # where sizes are equal, both are the same thing
             yield (f"reshaped {order}", "reshaped in the wrong order, without the transpose that "
                    f"must go with it (the axes {', '.join(swapped)} are mixed up)",
                    new.reshape(shape).ravel())
@@ -707,6 +726,15 @@ def index_maps(shape: tuple, axes: tuple[str, ...]) -> Iterator[tuple[str, str, 
             back[new.ravel()] = np.arange(index.size)
             yield (f"reshaped back {order}", "reshaped in the wrong order, without the transpose "
                    f"that must go with it (the axes {', '.join(swapped)} are mixed up)", back)
+    for j in wide:
+        for a in range(2, shape[j]):
+            if shape[j] % a == 0 and n > 1:
+                mixed = np.arange(shape[j]).reshape(a, -1).T.ravel()
+                if not np.array_equal(mixed, np.arange(shape[j])):
+                    yield (f"interleaved {j} {a}", f"interleaved along the {axes[j]} axis (taken "
+                           f"in steps of {a} or {shape[j] // a} where a block of neighbours is "
+                           f"meant, or the other way about: groups mixed?)",
+                           index.take(mixed, j).ravel())
     fortran = index.reshape(shape, order="F")
     if n > 1 and changes(fortran):
         yield "fortran", "reshaped in the wrong order (Fortran's)", fortran.ravel()

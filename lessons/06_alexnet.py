@@ -312,7 +312,8 @@ net.to(lesson.device)
 optimizer = optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
 history = training.fit(net, train, validation, optimizer, epochs=35, batch_size=32,
                        schedule=training.Plateau(patience=5, drops=3), rng=0,
-                       transform=lambda images, rng: data.random_shift(images, rng, pixels=3))
+                       transform=lambda images, rng: data.random_shift(images, rng, pixels=3),
+                       loss=lesson.loss)
 seconds = time.perf_counter() - start
 print(f"{len(history)} epochs in {seconds:.0f} seconds")
 lesson.save(visualize.learning_curves(history), "learning_curves")

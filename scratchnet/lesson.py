@@ -54,13 +54,22 @@ class Lesson:
 
     def replace(self, network: "Layer", images: "np.ndarray") -> None:
         """Put the layers given by --with in place of the library's, and say so; without --with, do
-        nothing. `images`: a batch to train on. A wrong layer ends the lesson with its report."""
+        nothing. `images`: a batch to train on. A wrong layer ends the lesson with its report, and
+        so does it if there is no place for any (exit status 2)."""
         if self.own is not None:
-            from scratchnet.exercises.own_layers import Refused
+            from scratchnet.exercises.own_layers import NoPlace, Refused
             try:
                 self.own.replace(network, images)
             except Refused as refused:
                 _refuse(refused)
+            except NoPlace as error:
+                print(f"scratchnet: {error}", file=sys.stderr)
+                raise SystemExit(2) from None
+
+    @property
+    def loss(self) -> "Layer | None":
+        """The SoftmaxCrossEntropy given by --with, for training.fit(…, loss=lesson.loss)."""
+        return None if self.own is None else self.own.loss()
 
     def save(self, figure: "Figure", name: str) -> None:
         """Write the figure to the lesson's folder, and show it if this is a notebook."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scratchnet import cli, models
-from scratchnet.gradcheck.pytest_plugin import check_or_fail
+from scratchnet_pytest import check_or_fail
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -6,6 +6,6 @@
 Reading order: spec.py (what an exercise is), catalogue/ (all of them, a file each), solution.py
 (the way to the student's code), checker.py (is it right?) with setting.py (the random numbers of a
 case), difference.py (how two results differ), hunt.py (bug hunts) and result.py (what is told),
-workspace.py (the student's folder), commands.py (the command line), own_layers.py (the student's
-layers in a real network).
+workspace.py (the student's folder), limit.py (a check that cannot hang), commands.py (the command
+line), own_layers.py (the student's layers in a real network).
 """

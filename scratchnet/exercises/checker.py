@@ -27,7 +27,7 @@ from scratchnet.exercises.result import Answer, Result, indent, result_of
 from scratchnet.exercises.setting import Setting
 from scratchnet.exercises.solution import NotWritten, Solution, SolutionError, explain
 from scratchnet.exercises.spec import Case, Exercise, Hunt
-from scratchnet.gradcheck import Cause, Report
+from scratchnet.gradcheck import Cause, Report, hygiene
 from scratchnet.layer import Layer
 
 __all__ = ["Result", "check"]
@@ -82,9 +82,9 @@ def _ask_function(exercise: Exercise, name: str, settings: list[Setting]) -> lis
                 f"belongs to the caller: work on a copy", "the result is right", "exact"),),
                 manners=True)
         else:
-            answer = _in_float32(setting, name, lambda call, setting=setting: {
-                "y": call(*_single(setting.arguments()))}, (
-                    partial(setting.solution.call, name), reference))
+            answer = _in_float32(
+                setting, name, lambda call, s=setting: {"y": call(*_single(s.arguments()))},
+                partial(setting.solution.call, name), reference)
         answers.append(answer)
     return _with_cause(exercise, name, settings, answers,
                        lambda setting, other: {"y": other(*setting.arguments())})
@@ -121,31 +121,37 @@ def _ask_forward(setting: Setting) -> Answer:
             return Answer(setting.case, "failed", "forward", f"after forward, {text}", (name,),
                           results=({name: got.get(name) for name in right}, right))
     return _in_float32(setting, "forward", lambda layer: _outcome(
-        layer.astype(np.float32), setting, _single), (setting.own(), setting.right()))
+        layer.astype(np.float32), setting, _single), setting.own(), setting.right())
 
 
-def _in_float32(setting: Setting, name: str, ask: Callable[[Any], dict],
-                pair: tuple[Any, Any]) -> Answer:
+def _in_float32(setting: Setting, name: str, ask: Callable[[Any], dict], own: Any,
+                right: Any) -> Answer:
     """Does it give float32 for float32, where the reference does? np.zeros alone does not."""
     try:
-        got, right = map(ask, pair)
+        got, should = ask(own), ask(right)
     except (Exception, SystemExit) as error:
         return _broken(setting.case, "forward", explain(error), (name,))
-    for what in right:
-        for mine, theirs in zip(*map(_arrays, (got[what], right[what])), strict=True):
+    for what in should:
+        for mine, theirs in zip(_arrays(got[what]), _arrays(should[what]), strict=False):
             if theirs.dtype == np.float32 and mine.ndim and mine.dtype != np.float32:
-                given = name if what == "y" else f"after forward, {what} is {mine.dtype}"
-                said = f"{given} gave {mine.dtype}" if what == "y" else given
-                return Answer(setting.case, "failed", "forward", "", (
-                    name if what == "y" else what,), (Cause(
-                        "dtype", name, f"{said} for float32 inputs: np.zeros needs "
-                        f"dtype=x.dtype, and so does every array of a fixed dtype",
-                        "asked once more, in float32", "exact"),), manners=True)
+                said = (f"{name} gave {mine.dtype}" if what == "y" else
+                        f"forward left {what} in {mine.dtype}")
+                return Answer(setting.case, "failed", "forward", "", (name,), (Cause(
+                    "dtype", name, f"{said} for float32 inputs: np.zeros and the like need "
+                    f"dtype=x.dtype", "asked once more, in float32", "exact"),), manners=True)
     return Answer(setting.case)
 
 
 def _arrays(result: Any) -> list[np.ndarray]:
     return [np.asarray(r) for r in (result if isinstance(result, tuple | list) else (result,))]
+
+
+def _finite(result: Any) -> Any:
+    """The result with 0 for NaN and infinity: a mistake may bring them about."""
+    if isinstance(result, tuple | list):
+        return tuple(map(_finite, result))
+    floating = isinstance(result, np.ndarray) and result.dtype.kind == "f"
+    return np.where(np.isfinite(result), result, result.dtype.type(0)) if floating else result
 
 
 def _single(arguments: tuple) -> tuple:
@@ -172,20 +178,21 @@ def _ask_backward(setting: Setting, others: list[Setting]) -> Answer:
             here.layer, *here.inputs, reference=here.reference,
             others=[other.configuration() for other in others],
             rng=np.random.default_rng([setting.seed, 2]))
+        if report.passed:
+            return _ask_rules(setting, gradients)
     except (Exception, SystemExit) as error:
         return _broken(case, "backward", explain(error), ("backward",))
-    if report.passed:
-        return _ask_rules(setting, gradients)
     return Answer(case, "failed", "backward", *_told(report, gradients, setting),
                   causes=tuple(report.causes), manners=bool(report.rows) and all(
                       row.verdict == "correct" for row in report.rows))
 
 
 def _ask_rules(setting: Setting, gradients: tuple[tuple, dict]) -> Answer:
-    """What gradcheck does not ask: are buffers replaced, and is the mode that of forward?"""
-    layer, cause = setting.own(), None
-    buffers = {".".join(filter(None, (place, name))): (array, array.copy())
-               for place, part in layer.named_layers() for name, array in part._buffers()}
+    """What gradcheck does not ask: are buffers replaced, is the mode that of forward, and does
+    evaluation leave the generators alone?"""
+    layer = setting.own()
+    states = hygiene._random_states(layer)
+    written = _written_buffers(setting)
     try:
         switched = _gradients(layer, setting, switch=True)
         same = all(difference(a, b, "") is None for a, b in zip(
@@ -194,20 +201,31 @@ def _ask_rules(setting: Setting, gradients: tuple[tuple, dict]) -> Answer:
         evidence = "with train() or eval() between forward and backward, the gradients are others"
     except (Exception, SystemExit) as error:
         same, evidence = False, str(explain(error))
-    written = [name for name, (array, before) in buffers.items()
-               if not np.array_equal(array, before)]
     if written:
         cause = Cause("buffer overwritten", written[0], f"forward wrote into {written[0]}: replace "
                       f"it by a new array; whoever has kept the old one sees it change",
                       "the array of before forward holds other numbers now", "exact")
+    elif not setting.case.training and states != hygiene._random_states(layer):
+        cause = Cause("drew", "forward", "forward draws random numbers in evaluation: there is "
+                      "nothing to draw there", "a generator moved on", "exact")
     elif not same:
         cause = Cause("mode asked again", "", "backward asked for the mode again, and it may have "
                       "changed: what counts is forward's, so forward must remember it",
                       evidence, "exact")
-    if cause is None:
+    else:
         return Answer(setting.case)
     return Answer(setting.case, "failed", "backward", "", (cause.argument or "backward",), (cause,),
                   manners=True)
+
+
+def _written_buffers(setting: Setting) -> list[str]:
+    """The buffers into which a second forward writes (the first one may have converted them)."""
+    layer = setting.own()
+    layer.forward(*setting.arguments())
+    before = {".".join(filter(None, (place, name))): (array, array.copy())
+              for place, part in layer.named_layers() for name, array in part._buffers()}
+    layer.forward(*setting.arguments())
+    return [name for name, (array, copy) in before.items() if not np.array_equal(array, copy)]
 
 
 def _count_backward(setting: Setting) -> Answer:
@@ -320,6 +338,8 @@ def _same(ask: Callable, setting: Setting, mistake: Any, result: dict) -> bool:
     """True if the mistake would give this result here."""
     try:
         would = ask(setting, mistake)
-        return all(difference(result[name], would[name], "") is None for name in result)
+        return all(difference(_finite(result[name]), _finite(would[name]), "") is None and all(
+            np.array_equal(np.isfinite(a), np.isfinite(b)) for a, b in
+            zip(_arrays(result[name]), _arrays(would[name]), strict=True)) for name in result)
     except Exception:                   # a mistake need not run in every case
         return False

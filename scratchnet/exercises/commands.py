@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scratchnet.exercises import catalogue
-from scratchnet.exercises.checker import Result, check
-from scratchnet.exercises.solution import LocalSolution
+from scratchnet.exercises import catalogue, limit
+from scratchnet.exercises.checker import Result
 from scratchnet.exercises.workspace import Workspace
 
 POLL = 0.3              # seconds between two looks at the file
@@ -25,8 +24,7 @@ def add_commands(subparsers: Any) -> None:
 
     def add(run: Callable, what: str) -> argparse.ArgumentParser:
         command = commands.add_parser(run.__name__.removesuffix("_"), help=what)
-        command.add_argument("--folder", default="exercises",
-                             help="where your files are (default: exercises)")
+        command.add_argument("--folder", help="where your files are (default: exercises)")
         command.set_defaults(run=lambda options: _run(run, options))
         return command
 
@@ -36,10 +34,16 @@ def add_commands(subparsers: Any) -> None:
                              help="the exercise, or its number")
         return command
 
+    def add_timed(run: Callable, what: str) -> None:
+        add_named(run, what).add_argument(
+            "--time", type=_seconds, default=limit.SECONDS, metavar="SECONDS",
+            help="end a check that takes longer (default: %(default)g); 0: never, and in this "
+                 "process, so that breakpoint() works")
+
     add(list_, "all exercises, from easy to hard")
     add_named(start, "begin an exercise, or go on with it; without a name, the next one")
-    add_named(check_, "is it right? If not: where, and why; without a name, the current one")
-    add_named(watch, "check it again whenever you save it, until Ctrl-C")
+    add_timed(check_, "is it right? If not: where, and why; without a name, the current one")
+    add_timed(watch, "check it again whenever you save it, until Ctrl-C")
     add_named(hint, "the next of three hints").add_argument(
         "--again", action="store_true", help="repeat the hints you have seen")
     add(status, "what is solved, what is started, and the hints you have seen")
@@ -53,6 +57,10 @@ def _run(run: Callable, options: argparse.Namespace) -> int:
     try:
         if getattr(options, "name", None) is not None:
             options.name = catalogue.find(options.name)
+        if options.folder is not None and run not in (start, hint) and not Path(
+                options.folder).exists():
+            raise ValueError(f"there is no folder {options.folder}: `scratchnet exercise start "
+                             f"--folder {options.folder}` makes it")
         return run(workspace, options)
     except ValueError as error:
         print(f"scratchnet: {error}", file=sys.stderr)
@@ -66,8 +74,11 @@ def _run(run: Callable, options: argparse.Namespace) -> int:
 
 def list_(workspace: Workspace, options: argparse.Namespace) -> int:
     """List all exercises."""
+    current = workspace.progress().current
     for number, name in enumerate(catalogue.names(), start=1):
-        print(f"{number:2d}  {name:18s}  {catalogue.load(name).title}")
+        state = workspace.state(name) + (", current" if name == current else "")
+        print(f"{number:2d}  {name:18s}  {catalogue.load(name).title}"
+              + (f"  [{state.removeprefix(', ')}]" if state else ""))
     print("\nBegin one with: scratchnet exercise start NAME")
     return 0
 
@@ -95,24 +106,31 @@ def check_(workspace: Workspace, options: argparse.Namespace) -> int:
     if not workspace.started(name):
         raise ValueError(f"{workspace.path(name)} is not there: `scratchnet exercise start "
                          f"{name}` makes it")
-    return 0 if _check(workspace, name).passed else 1
+    return 0 if _check(workspace, name, options.time).passed else 1
 
 
 def watch(workspace: Workspace, options: argparse.Namespace) -> int:
-    """Check the student's file whenever it changes, until Ctrl-C; then as `check`."""
+    """Check the student's file whenever it is saved, also in the middle of a check, until Ctrl-C;
+    then as `check`."""
     name = _chosen(workspace, options)
     path = workspace.path(name)
     if not workspace.started(name):
         raise ValueError(f"{path} is not there: `scratchnet exercise start {name}` makes it")
     print(f"Watching {path}; Ctrl-C ends it.")
-    seen, passed = None, False
+    seen, passed, missing = None, False, 0
     try:
         while True:
             now = _version(path)
-            if now not in (seen, None):             # None: an editor is just replacing it
+            missing = missing + 1 if now is None else 0
+            if missing == 2:                        # the first time, an editor is just replacing it
+                print(f"\n{path} is no longer there; waiting for it.", flush=True)
+                seen = None
+            if now not in (seen, None):
                 seen = now
                 print(f"\n{time.strftime('%H:%M:%S')}", flush=True)
-                passed = _check(workspace, name).passed
+                result = _check(workspace, name, options.time,
+                                stale=lambda now=now: _version(path) not in (now, None))
+                passed = result is not None and result.passed
             time.sleep(POLL)
     except KeyboardInterrupt:
         print("\nWatching ended.")
@@ -145,15 +163,15 @@ def hint(workspace: Workspace, options: argparse.Namespace) -> int:
 def status(workspace: Workspace, options: argparse.Namespace) -> int:
     """Print a table of all exercises: solved, started, hints seen."""
     progress, names = workspace.progress(), catalogue.names()
-    print(f"{'':4s}{'exercise':18s}  {'state':8s}  hints seen")
+    print(f"{'':4s}{'exercise':18s}  {'state':19s}  hints seen")
     for number, name in enumerate(names, start=1):
-        state = ("solved" if name in progress.solved else
-                 "started" if workspace.started(name) else "")
         seen = f"{progress.hints[name]} of 3" if progress.hints.get(name) else ""
-        print(f"{number:2d}  {name:18s}  {state:8s}  {seen:10s}"
+        print(f"{number:2d}  {name:18s}  {workspace.state(name):19s}  {seen:10s}"
               f"{'  ← current' if name == progress.current else ''}".rstrip())
     solved = sum(name in progress.solved for name in names)
-    print(f"\n{solved} of {len(names)} solved")
+    failing = sum(name in progress.failing for name in names)
+    print(f"\n{solved} of {len(names)} solved"
+          + (f", {failing} of them now failing" if failing else ""))
     return 0
 
 
@@ -184,9 +202,13 @@ def _chosen(workspace: Workspace, options: argparse.Namespace) -> str:
     return catalogue.find(current)
 
 
-def _check(workspace: Workspace, name: str) -> Result:
-    """Check a file, print what came of it, and remember if it is solved."""
-    result = check(catalogue.load(name), LocalSolution(workspace.path(name)))
+def _check(workspace: Workspace, name: str, seconds: float,
+           stale: Callable[[], bool] = lambda: False) -> Result | None:
+    """Check a file, print what came of it, and remember if it is solved. None if `stale()` became
+    true before the end."""
+    result = limit.check_within(seconds, name, workspace.path(name), stale=stale)
+    if result is None:
+        return None
     print(_wrapped(str(result)), flush=True)
     if result.passed:
         workspace.solve(name)
@@ -194,7 +216,17 @@ def _check(workspace: Workspace, name: str) -> Result:
         print("That was the last one: all exercises are solved." if following is None else
               f"Next: {following} ({catalogue.load(following).title}): "
               f"scratchnet exercise start", flush=True)
+    elif workspace.fail(name):
+        print(f"You had solved {name}; as it is now, it fails.", flush=True)
     return result
+
+
+def _seconds(text: str) -> float:
+    """The argument of --time."""
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds, 0 or more; got {text}")
+    return seconds
 
 
 def _wrapped(text: str) -> str:

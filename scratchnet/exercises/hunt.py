@@ -3,7 +3,9 @@
 The layers are asked about in random order, and the result says how many of which kind were
 misjudged, not which: to find what the others have is the exercise.
 """
+import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,15 +23,22 @@ def check_hunt(hunt: Hunt, solution: Solution, rng: np.random.Generator) -> Resu
     layers = [("right", make) for make in hunt.right] + [("wrong", make) for make in hunt.wrong]
     for i in rng.permutation(len(layers)):
         kind, make = layers[i]
+        names: set[str] = set()                         # of the classes built: not to be told
+
+        def build(make: Callable = make, names: set[str] = names) -> Any:
+            layer = make()
+            names.add(type(layer).__name__)
+            return layer
+
         try:
-            solution.test(lambda make=make: make())
+            solution.test(build)
         except AssertionError as error:
-            refused[kind].append(explain(error))
+            refused[kind].append(_anonymous(explain(error), names))
         except NotWritten as error:
             return Result(hunt.name, "not started", 0.0,
                           text=f"{hunt.name}: not started\n{indent(str(error))}")
         except (Exception, SystemExit) as error:
-            errors.append((kind, explain(error)))
+            errors.append((kind, _anonymous(explain(error), names)))
         else:
             accepted[kind].append(make)
 
@@ -58,3 +67,14 @@ def check_hunt(hunt: Hunt, solution: Solution, rng: np.random.Generator) -> Resu
     lines = [f"{cause.says}\n  {cause.evidence}" for cause in problems]
     return Result(hunt.name, verdict, score, ("test",), tuple(problems),
                   "\n".join([f"{hunt.name}: {verdict}", *map(indent, lines)]))
+
+
+def _anonymous(error: SolutionError, names: set[str]) -> SolutionError:
+    """The error without the names of hidden classes; and what a common one means."""
+    said, *code = str(error).split("\n")
+    said = said.replace("'Layer' object", "the layer")          # that is how a remote one is called
+    for name in names:
+        said = re.sub(rf"'{name}' object|\b{name}\b(\([^)]*\))?", "the layer", said)
+    if re.search(r"'function' object has no attribute '(forward|backward|training)'", said):
+        said += ": make is a function that builds a layer: begin with `layer = make()`"
+    return SolutionError("\n".join([said, *code]))

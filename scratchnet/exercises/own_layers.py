@@ -2,13 +2,13 @@
 
     own = OwnLayers(["relu.py", "conv2d.py"])       checked: a wrong one is refused with its report
     own.replace(network, images)                    says what it replaced, and what it left
+    training.fit(network, …, loss=own.loss())       the student's SoftmaxCrossEntropy, if any
 
 A class takes the place of the library's class of the same name, wherever its constructor can
 say what the library's was told (a Conv2d without `groups` cannot be conv2 of AlexNet). Each is
 compared once more with the layer whose place it takes, on the numbers that arrive there.
 """
 import copy
-import dataclasses
 import inspect
 import os
 import time
@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from scratchnet import gradcheck, layers
-from scratchnet.exercises import catalogue
-from scratchnet.exercises.checker import Result, check
+from scratchnet.exercises import catalogue, limit
+from scratchnet.exercises.checker import Result
 from scratchnet.exercises.difference import difference
+from scratchnet.exercises.limit import check_within
 from scratchnet.exercises.solution import LocalSolution, SolutionError, explain
 from scratchnet.exercises.spec import Exercise
 from scratchnet.layer import Layer, no_grad
-from scratchnet.training import loop
 
 SLOWER = 5              # times as long for a step: worth a warning
 
@@ -35,14 +35,19 @@ class Refused(Exception):
     """A layer is wrong; the message is the report."""
 
 
+class NoPlace(ValueError):
+    """There is nothing to replace."""
+
+
 class OwnLayers:
-    """The classes of some files that are called like layers of the library.
+    """The classes of some files that are called like layers of the library. Each check may take
+    `seconds` (0: for ever; see limit.py).
 
     Raises Refused if one of them is wrong or does not run, ValueError for a file without such a
     class and for two with the same.
     """
 
-    def __init__(self, paths: Iterable[str | os.PathLike]):
+    def __init__(self, paths: Iterable[str | os.PathLike], seconds: float | None = None):
         self.classes: dict[str, type[Layer]] = {}
         for path in map(Path, paths):
             found = _classes(path)
@@ -50,14 +55,15 @@ class OwnLayers:
                 raise ValueError(f"{path.name}: another file has a {min(twice)}, too; leave one "
                                  f"of them out")
             for name, kind in found.items():
-                _refuse_wrong(name, path)
+                _refuse_wrong(name, path, limit.SECONDS if seconds is None else seconds)
                 self.classes[name] = kind
 
     def replace(self, network: Layer, images: np.ndarray) -> None:
         """Put the student's layers into `network`, with the parameters and in the mode of those
         whose places they take, and print what was done. `images`: a batch to train on.
 
-        Raises Refused if one gives other results than the layer whose place it takes.
+        Raises Refused if one gives other results than the layer whose place it takes, NoPlace if
+        none has a place here.
         """
         places = {name: layer for name, layer in network.named_layers()
                   if name and type(layer) is _library(type(layer).__name__)
@@ -77,13 +83,21 @@ class OwnLayers:
             for name, value in list(vars(layer).items()):
                 if not name.startswith("_"):
                     setattr(layer, name, _swapped(value, new))
-        if "SoftmaxCrossEntropy" in self.classes:   # `fit` makes the loss itself
-            loop.SoftmaxCrossEntropy = self.classes["SoftmaxCrossEntropy"]
-
         self._say(Counter(type(own).__name__ for own in new.values()), left)
+        if not new and "SoftmaxCrossEntropy" not in self.classes:
+            here = sorted({type(layer).__name__ for _, layer in network.named_layers()
+                           if not any(layer.children())} & set(layers.__all__))
+            raise NoPlace(f"none of your layers ({', '.join(self.classes)}) has a place in this "
+                          f"network, which would be trained without them; it is made of "
+                          f"{', '.join(here)}")
         if (after := _seconds(network, images)) > SLOWER * before:
             print(f"A step takes {after:.2g} seconds instead of {before:.2g}, "
                   f"{after / before:.0f} times as long, and so will training.")
+
+    def loss(self) -> Layer | None:
+        """The student's SoftmaxCrossEntropy, or None."""
+        kind = self.classes.get("SoftmaxCrossEntropy")
+        return None if kind is None else kind()
 
     def _say(self, replaced: Counter, left: dict[tuple, list[str]]) -> None:
         if "SoftmaxCrossEntropy" in self.classes:
@@ -117,7 +131,7 @@ def _classes(path: Path) -> dict[str, type[Layer]]:
     return found
 
 
-def _refuse_wrong(name: str, path: Path) -> None:
+def _refuse_wrong(name: str, path: Path, seconds: float) -> None:
     """Raise Refused unless the class solves an exercise that asks for it.
 
     There may be several (pooling windows side by side, and overlapping ones) or none: what
@@ -126,9 +140,7 @@ def _refuse_wrong(name: str, path: Path) -> None:
     results: list[Result] = []
     for exercise in map(catalogue.load, catalogue.names()):
         if isinstance(exercise, Exercise) and name in exercise.reference:
-            alone = dataclasses.replace(exercise, cases=tuple(
-                case for case in exercise.cases if case.name == name))
-            results.append(check(alone, LocalSolution(path)))
+            results.append(check_within(seconds, exercise.name, path, kind=name))
             if results[-1].passed:
                 return
     if results:

@@ -7,17 +7,23 @@ What goes wrong in the student's code arrives as one SolutionError: what, in whi
 student's file, and that line; never a traceback.
 """
 import difflib
+import inspect
 import linecache
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+import numpy as np
+
 from scratchnet.layer import Layer
 
 PRIVATE = "_scratchnet_solution_"       # begins the module name of every student's file
+_ONE_TOO_MANY = re.compile(r"(?:\w+\.)*(forward|backward)\(\) takes (\d+) positional arguments? "
+                           r"but (\d+) w\w+ given")
 
 
 class SolutionError(Exception):
@@ -60,6 +66,11 @@ class LocalSolution:
     def make(self, name: str, *args: Any, **options: Any) -> Layer:
         build = self._get(name, "class")
         try:
+            inspect.signature(build).bind(*args, **options)
+        except (TypeError, ValueError) as error:
+            raise SolutionError(f"{self.path.name}: {name}(…) cannot be built as the task builds "
+                                f"it ({error}): leave the constructor as it was given") from None
+        try:
             layer = build(*args, **options)
         except (Exception, SystemExit) as error:
             raise explain(error) from None
@@ -78,11 +89,14 @@ class LocalSolution:
     def test(self, make: Callable[[], Any]) -> None:
         function = self._get("test", "function")
         try:
-            function(make)
+            result = function(make)
         except AssertionError:
             raise
         except (Exception, SystemExit) as error:
             raise explain(error) from None
+        if isinstance(result, bool | np.bool_) and not result:
+            raise SolutionError(f"{self.path.name}: test returned False, and nobody looks at "
+                                f"that: use assert, which raises AssertionError")
 
     def classes(self) -> dict[str, type]:
         """The classes that the file defines, by name; not those it imports."""
@@ -149,6 +163,9 @@ def explain(error: BaseException, path: Path | None = None) -> SolutionError:
         message = "a function calls itself without end"
     elif isinstance(error, SystemExit):
         message = "the file ends the whole program: leave exit() out"
+    elif isinstance(error, TypeError) and (found := _ONE_TOO_MANY.fullmatch(message)) \
+            and int(found[3]) == int(found[2]) + 1:
+        message += f": is self missing? Write `def {found[1]}(self, …):`"
     where = Path(file).name + f", line {line}: " if line else f"{path.name}: " if path else ""
     if isinstance(error, NotImplementedError):
         return NotWritten(message or f"{where}NotImplementedError")

@@ -2,7 +2,8 @@
 
     exercises/relu.py           the student's; nothing here ever overwrites it
     exercises/relu.py.1         an earlier one, put aside by reset
-    exercises/progress.json     the current exercise, the solved ones, the hints seen
+    exercises/progress.json     the current exercise, the solved ones (and those of them that
+                                have failed since), the hints seen
     exercises/progress.json.bak the same before the last change
 
 progress.json is replaced in one step, so that a kill leaves the old one or the new one.
@@ -26,6 +27,7 @@ class Progress:
 
     current: str | None = None
     solved: list[str] = field(default_factory=list)
+    failing: list[str] = field(default_factory=list)            # of the solved ones
     hints: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -34,13 +36,13 @@ class Progress:
         data = json.loads(text)
         if not isinstance(data, dict):
             raise ValueError("expected a JSON object")
-        progress = cls(**{name: data[name] for name in ("current", "solved", "hints")
+        progress = cls(**{name: data[name] for name in ("current", "solved", "failing", "hints")
                           if name in data})
         if not isinstance(progress.current, str | None):
             raise ValueError('"current" must be a name or null')
-        if not isinstance(progress.solved, list) or not all(
-                isinstance(name, str) for name in progress.solved):
-            raise ValueError('"solved" must be a list of names')
+        for what, names in (("solved", progress.solved), ("failing", progress.failing)):
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise ValueError(f'"{what}" must be a list of names')
         if not isinstance(progress.hints, dict) or not all(
                 type(count) is int and 0 <= count <= 3 for count in progress.hints.values()):
             raise ValueError('"hints" must give 0 to 3 for each name')
@@ -51,11 +53,12 @@ class Progress:
 
 
 class Workspace:
-    """A student's folder. Methods raise ValueError for what cannot be done, OSError where the
-    folder cannot be read or written."""
+    """A student's folder: the one given, or ./exercises, or, inside it, this one. Methods raise
+    ValueError for what cannot be done, OSError where the folder cannot be read or written."""
 
-    def __init__(self, folder: str | os.PathLike = "exercises"):
-        self.folder = Path(folder)
+    def __init__(self, folder: str | os.PathLike | None = None):
+        inside = Path("progress.json").is_file() and not Path("exercises").exists()
+        self.folder = Path(folder if folder is not None else "." if inside else "exercises")
 
     # ── files ────────────────────────────────────────────────────────────────────────
 
@@ -90,6 +93,7 @@ class Workspace:
         progress = self.progress()
         if name in progress.solved:
             progress.solved.remove(name)
+            progress.failing = [other for other in progress.failing if other != name]
             self.save(progress)
         self.start(name)
         return old
@@ -137,9 +141,25 @@ class Workspace:
     def solve(self, name: str) -> None:
         """Remember that `name` is solved."""
         progress = self.progress()
-        if name not in progress.solved:
-            progress.solved.append(name)
+        if name not in progress.solved or name in progress.failing:
+            progress.solved = [*dict.fromkeys([*progress.solved, name])]
+            progress.failing = [other for other in progress.failing if other != name]
             self.save(progress)
+
+    def fail(self, name: str) -> bool:
+        """Remember that a check of `name` failed; returns True if it had been solved."""
+        progress = self.progress()
+        if name in progress.solved and name not in progress.failing:
+            progress.failing.append(name)
+            self.save(progress)
+        return name in progress.solved
+
+    def state(self, name: str) -> str:
+        """How far `name` is, in words; "" if it was never begun."""
+        progress = self.progress()
+        if name in progress.solved:
+            return "solved, now failing" if name in progress.failing else "solved"
+        return "started" if self.started(name) else ""
 
     def next_unsolved(self) -> str | None:
         """The current exercise, or, if that is solved, the next in order that is not; None if all

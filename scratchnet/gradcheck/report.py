@@ -103,7 +103,8 @@ class Report:
                                        zip(line, widths, strict=True)).rstrip()
                       for line in table]
             lines += [f"  {row.name}: {row.note}" for row in self.rows if row.note]
-        asked = [f for f in self.findings if f.verdict != "not applicable"]
+        asked = [f for f in self.findings if f.verdict != "not applicable" and not (
+            f.name == "ties" and any(row.verdict == "wrong" for row in self.rows))]
         good = [f.name for f in asked if f.verdict == "correct"]
         if good:
             lines.append(f"  also correct: {', '.join(good)}")

@@ -28,12 +28,14 @@ class Epoch(NamedTuple):
 def fit(model: Layer, train: tuple, validation: tuple, optimizer: SGD, epochs: int,
         batch_size: int = 128, schedule: Plateau | None = None,
         transform: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
-        rng: int | np.random.Generator | None = None, progress: bool = True) -> list[Epoch]:
+        rng: int | np.random.Generator | None = None, progress: bool = True,
+        loss: Layer | None = None) -> list[Epoch]:
     """Train `model` on (images, labels), in an order drawn anew from `rng` each epoch.
 
     images (N, C, H, W) floating point, labels (N,) integers; moved to the model's device a
     batch at a time. The losses of auxiliary classifiers (GoogLeNet's) count 0.3 each, and are not
-    in the history. `transform(images, rng)` may vary each training batch (augmentation). Stops
+    in the history. `transform(images, rng)` may vary each training batch (augmentation); `loss`
+    may take the place of SoftmaxCrossEntropy() in training, not in the evaluation after it. Stops
     after `epochs`, or when the schedule says that it is done. The model is left in evaluation
     mode. Returns one Epoch for each pass.
     Raises ValueError for data that do not fit, hold NaN or infinity, and RuntimeError when
@@ -50,7 +52,7 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: SGD, epochs: i
     if not {id(p) for p in model.parameters()} & {id(p) for p in optimizer.parameters}:
         raise ValueError("fit: the optimizer has none of this model's parameters")
     images, labels = train
-    loss_function = SoftmaxCrossEntropy()
+    loss_function = SoftmaxCrossEntropy() if loss is None else loss
     with no_grad():                     # wrong validation labels show now, not after an epoch
         loss_function.forward(predict(model, validation[0][:1]).repeat(len(validation[1]), axis=0),
                               validation[1])
@@ -74,10 +76,10 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: SGD, epochs: i
 
                 outputs = model.forward(x)
                 logits, *heads = outputs if isinstance(outputs, tuple) else (outputs,)
-                loss = float(loss_function.forward(logits, y))
-                if not np.isfinite(loss):
+                number = float(loss_function.forward(logits, y))
+                if not np.isfinite(number):
                     raise RuntimeError(
-                        f"the loss became {loss} in epoch {epoch}: the steps are too long or the "
+                        f"the loss became {number} in epoch {epoch}: the steps are too long or the "
                         f"weights began too large. Try a smaller learning rate than "
                         f"{optimizer.lr:g}")
                 optimizer.zero_grad()
@@ -88,7 +90,7 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: SGD, epochs: i
                 model.backward(*dys)
                 optimizer.step()
 
-                loss_sum += loss * len(batch)
+                loss_sum += number * len(batch)
                 wrong += int((logits.argmax(axis=1) != y).sum())
                 bar.update()
 

@@ -31,8 +31,11 @@ def test_there_are_27_exercises_and_then_six_hunts():
 def test_an_exercise_is_found_by_name_number_or_file():
     assert catalogue.find("relu") == catalogue.find("2") == catalogue.find("02") == "relu"
     assert catalogue.find("exercises/relu.py") == "relu"
-    for word in ("rellu", "0", "34", "", "relu/.."):
-        with pytest.raises(ValueError, match="unknown exercise .*: did you mean '"):
+    for word in ("0", "34", "99"):
+        with pytest.raises(ValueError, match=f"no exercise {word}: there are 33; `scratchnet"):
+            catalogue.find(word)
+    for word in ("", "relu/..", "xyzzy"):                   # nothing is near to these
+        with pytest.raises(ValueError, match="unknown exercise '.*': `scratchnet exercise list`"):
             catalogue.find(word)
     with pytest.raises(ValueError, match="did you mean 'relu'"):
         catalogue.load("rellu")
@@ -102,6 +105,13 @@ def test_no_exercise_imports_another(name):
                     near = not package or package[-1] in ("templates", "catalogue")
                     assert not near or last == name or last not in NAMES, module
                     assert not package or package[0] not in NAMES, module
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("hunt_")])
+def test_the_first_wrong_layer_of_a_hunt_is_the_one_in_its_file(name):
+    shown = catalogue.load(name).wrong[0]
+    assert shown.__module__ == f"scratchnet.exercises.templates.{name}"
+    assert f"\nclass {shown.__name__}(Layer):" in template(name).read_text(encoding="utf-8")
 
 
 # ── what the checker says ────────────────────────────────────────────────────────────

@@ -116,6 +116,41 @@ def test_a_mistake_without_a_classic_is_described(ask):
     assert "y has dtype float32; expected float64" in result.text
 
 
+def test_one_number_is_a_multiple_of_any_other(ask):
+    """So a factor is told of a scalar only if it is the same in several cases."""
+    loss = catalogue.load("softmax")
+    right = solution("softmax").read_text(encoding="utf-8")
+    result = ask(loss, right.replace("labels].mean()", "labels].mean() - 0.1 * N"))
+    assert result.verdict == "failed" and result.causes == (), result.text
+    result = ask(loss, right.replace("labels].mean()", "labels].mean() * 0.7"))
+    assert "times 0.7" in result.causes[0].says and "all 5 cases" in result.causes[0].evidence
+    only = "labels].mean() * (0.7 if N == 1 else 1)"                    # one case: no evidence
+    assert ask(loss, right.replace("labels].mean()", only)).causes == ()
+
+
+def test_a_factor_that_differs_between_cases_is_told_as_such(ask):
+    result = ask(RELU, relu(forward="return np.maximum(x, 0) / len(x)"))
+    assert "times 0.333333" in result.causes[0].says
+    assert "another number in other cases (images: it is the right" in result.causes[0].evidence
+    assert "times 0.5" in result.causes[0].evidence and "the same in" not in result.text
+
+
+def test_forward_keeps_float32(ask):
+    result = ask(RELU, relu(forward="y = np.zeros(x.shape)\n        y[x > 0] = x[x > 0]\n"
+                                    "        self.remember(x > 0, y=y)\n        return y"))
+    assert (result.verdict, result.score, result.arguments) == ("failed", 0, ("forward",))
+    assert "forward gave float64 for float32 inputs: np.zeros and the like need dtype=x.dtype" \
+        in result.text
+    assert "forward has the right numbers, but breaks a rule in all 3 cases" in result.text
+    assert "backward" not in result.text
+    result = ask(ADD, "def add(a, b):\n    y = np.zeros(a.shape)\n    y += a + b\n    return y\n")
+    assert result.score == 0 and "add gave float64 for float32 inputs" in result.text
+    right = solution("batchnorm").read_text(encoding="utf-8")
+    result = ask(catalogue.load("batchnorm"),
+                 right.replace("self.running_mean = (", "self.running_mean = np.float64(1) * ("))
+    assert "forward left running_mean in float64 for float32 inputs" in result.text
+
+
 def test_running_averages_are_results_too(ask):
     right = solution("batchnorm").read_text(encoding="utf-8")
     line = next(line for line in right.splitlines() if "self.running_mean = (" in line)
@@ -201,6 +236,49 @@ def test_mistakes_that_values_do_not_show_fail_too(ask):
         result = ask(BIAS, OWN.replace(old, new))
         assert result.verdict == "failed" and result.score == 0, result.text
         assert said in result.text
+
+
+def test_where_the_numbers_are_right_it_does_not_say_that_backward_is_wrong(ask):
+    result = ask(RELU, relu(forward="positive = x > 0\n        x[x < 0] = 0\n        y = x.copy()\n"
+                                    "        self.remember(positive, y=y)\n        return y"))
+    assert "forward wrote into its input" in result.text
+    assert "ReLU: the numbers are right, but a rule is broken in all 3 cases" in result.text
+    assert "backward is wrong" not in result.text and result.arguments == ("forward",)
+    result = ask(BIAS, OWN.replace("self.bias.grad += ", "self.bias.grad[...] = "))
+    assert "the numbers are right, but a rule is broken" in result.text
+
+
+def test_a_score_of_nothing_beside_a_right_forward_is_explained(ask):
+    half = "(a case counts if forward and backward are right)"
+    assert f"score 0% {half}" in ask(RELU, relu(backward="return dy.copy()")).text
+    assert half not in ask(RELU, relu(forward="return np.maximum(x, 1)")).text
+
+
+BATCHNORM = solution("batchnorm").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("old", "new", "score", "said"), [
+    ("x_hat, std, training = self.recall(dy)",
+     "x_hat, std, _ = self.recall(dy)\n        training = self.training", 0,
+     "backward asked for the mode again"),
+    ("x_hat, std, training = self.recall(dy)\n", "x_hat, std, training = self.recall(dy)\n        "
+     "assert training == self.training\n", 0, "backward asked for the mode again"),
+    ("self.running_mean = (", "self.running_mean[:] = (", 1 / 7,           # not in evaluation
+     "forward wrote into running_mean: replace it by a new array"),
+])
+def test_what_forward_chose_stays_and_buffers_are_replaced(ask, old, new, score, said):
+    assert BATCHNORM.count(old) == 1
+    result = ask(catalogue.load("batchnorm"), BATCHNORM.replace(old, new))
+    assert result.score == pytest.approx(score) and said in result.text, result.text
+
+
+def test_evaluation_draws_nothing(ask):
+    right = solution("dropout").read_text(encoding="utf-8")
+    old = "        factor = 1.0\n"
+    assert right.count(old) == 1
+    draws = "        self.rng.random(0 if self.training else x.shape)\n"
+    result = ask(catalogue.load("dropout"), right.replace(old, old + draws))
+    assert result.score == 7 / 8 and "draws random numbers in evaluation" in result.text
 
 
 # ── functions ────────────────────────────────────────────────────────────────────────
@@ -302,6 +380,21 @@ def test_a_hunt_says_which_kind_failed(ask, source, score, said):
     assert (result.score, result.arguments) == (score, ("test",))
     assert said in result.text and result.verdict in ("failed", "error")
     assert "Greedy" not in result.text and "Blind" not in result.text
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("make().backwards(1)", "AttributeError: the layer has no attribute 'backwards'"),
+    ("assert 0, make()", "AssertionError: the layer"),
+    ("assert 0, type(make()).__name__", "AssertionError: the layer"),
+    ("make.forward(1)", "make is a function that builds a layer: begin with `layer = make()`"),
+    ("return False", "test returned False, and nobody looks at that: use assert"),
+])
+def test_a_hunt_hides_what_it_hides_and_says_what_is_meant(ask, line, said):
+    hidden = type("TimesInPlace", (layers.ReLU,), {})
+    result = ask(Hunt("hunt", "A hunt", (hidden,), (hidden,), ("",) * 3),
+                 f"def test(make):\n    {line}\n")
+    assert said in result.text and "TimesInPlace" not in result.text, result.text
+    assert result.score == 0
 
 
 def test_a_hunt_without_a_test_is_an_error_and_a_template_not_started(ask):

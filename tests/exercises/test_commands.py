@@ -4,19 +4,21 @@ import os
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from cases import NAMES, solution, template
 
 from scratchnet import cli
-from scratchnet.exercises import commands
+from scratchnet.exercises import commands, limit
 from scratchnet.exercises.workspace import Progress, Workspace
 
 
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(limit, "SECONDS", 0)            # in this process, but where --time is given
 
 
 @pytest.fixture
@@ -132,12 +134,32 @@ def test_status_is_a_table(run):
     run("check")
     run("start", "relu")
     run("hint")
+    assert "[solved]" in run("list")[1].splitlines()[0]
+    assert run("list")[1].splitlines()[1].endswith("through  [started, current]")
+    assert run("list")[1].splitlines()[2].endswith("slopes")
     status, out = run("status")
     lines = out.splitlines()
     assert status == 0 and lines[-1] == f"1 of {len(NAMES)} solved"
     assert re.fullmatch(r" 1  linear +solved", lines[1])
     assert re.fullmatch(r" 2  relu +started +1 of 3 +← current", lines[2])
     assert re.fullmatch(r" 3  sigmoid_tanh", lines[3])
+
+
+def test_what_was_solved_and_fails_now_is_said(run):
+    run("start", "relu")
+    solve("relu")
+    run("check")
+    shutil.copy(template("relu"), "exercises/relu.py")
+    for _ in range(2):
+        assert "You had solved relu; as it is now, it fails." in run("check")[1]
+    assert progress()["failing"] == ["relu"]
+    assert "[solved, now failing, current]" in run("list")[1]
+    out = run("status")[1]
+    assert re.search("relu +solved, now failing", out)
+    assert out.endswith("1 of 33 solved, 1 of them now failing\n")
+    solve("relu")
+    assert "You had" not in run("check")[1] and progress()["failing"] == []
+    assert "failing" not in run("status")[1]
 
 
 # ── reset ────────────────────────────────────────────────────────────────────────────
@@ -192,7 +214,7 @@ def test_watch_checks_again_when_the_file_changes(run, monkeypatch):
     edits(monkeypatch, lambda: None, lambda: os.remove("exercises/relu.py"), lambda: None,
           lambda: solve("relu"), lambda: None)
     status, out = run("watch")
-    assert status == 0
+    assert status == 0 and out.count("relu.py is no longer there; waiting for it.") == 1
     assert re.findall(r"^(?:\d\d:\d\d:\d\d|relu: \w+)", out, re.MULTILINE)[1::2] == [
         "relu: not", "relu: right"]
     assert out.endswith("Watching ended.\n") and progress()["solved"] == ["relu"]
@@ -212,8 +234,92 @@ def test_watch_sees_a_file_put_in_the_place_of_the_old_one(run, monkeypatch):
     assert status == 1 and "has no class ReLU" in out
 
 
+def test_a_file_that_is_gone_for_a_moment_is_not_missed(run, monkeypatch):
+    run("start", "relu")
+    edits(monkeypatch, lambda: os.remove("exercises/relu.py"), lambda: solve("relu"))
+    assert "no longer there" not in run("watch")[1]
+
+
+def test_watch_begins_again_when_the_file_is_saved_in_the_middle_of_a_check(run, monkeypatch):
+    run("start", "relu")
+    Path("exercises/relu.py").write_text("while True:\n    pass\n")
+    edits(monkeypatch)
+    saved = iter([None, None, None, solve])             # looked at: twice by watch, then by limit
+    version = commands._version
+
+    def look(path):
+        save = next(saved, None)
+        if save is not None:
+            save("relu")
+        return version(path)
+
+    monkeypatch.setattr(commands, "_version", look)
+    edits(monkeypatch, lambda: None, lambda: None)
+    start = time.monotonic()
+    status, out = run("watch", "--time", "300")
+    assert status == 0 and "relu: right in all" in out and "relu: ended" not in out
+    assert time.monotonic() - start < 60
+
+
 def test_watch_needs_a_file(run):
     assert run("watch")[0] == 2 and run("watch", "relu")[0] == 2
+
+
+# ── a limit ──────────────────────────────────────────────────────────────────────────
+
+LOOP = """        n = 0
+        while True:
+            n += 1
+            print("here", n)
+"""
+
+
+def test_an_endless_loop_is_ended_and_its_prints_are_cut(run):
+    run("start", "relu")
+    source = solution("relu").read_text(encoding="utf-8")
+    Path("exercises/relu.py").write_text(
+        source.replace("        y = np", LOOP + "        y = np"), encoding="utf-8")
+    status, out = run("check", "--time", "1")
+    assert status == 1 and re.search(r"relu\.py, line 1\d: still here after 1 s: does a loop", out)
+    assert re.findall(r"^here (\d+)$", out, re.MULTILINE) == [str(n) for n in range(1, 11)]
+    assert re.search(r"^… \d\d+ more lines printed$", out, re.MULTILINE)
+
+
+def test_a_check_of_its_own_process_tells_the_same(run):
+    run("start", "relu")
+    source = solution("relu").read_text(encoding="utf-8")
+    for old, new in (("dy * positive", "-dy * positive"), ("x > 0", "y.foo"), ("0", "0")):
+        Path("exercises/relu.py").write_text(source.replace(old, new), encoding="utf-8")
+        results = [limit.check_within(seconds, "relu", "exercises/relu.py") for seconds in (0, 60)]
+        without_numbers = [re.sub(r"\[.*", "", result.text) for result in results]
+        assert without_numbers[0] == without_numbers[1]
+        assert results[0].causes == results[1].causes and results[0].score == results[1].score
+        assert results[0].arguments == results[1].arguments
+
+
+@pytest.mark.parametrize(("source", "said"), [
+    ("import os\nos._exit(3)\n", "its process came to an end, with status 3"),
+    ("input()\n", "relu.py, line 1: EOFError"),
+    ("import os\nos.write(1, b'no message')\n", "relu.py has no class ReLU"),
+])
+def test_what_a_file_does_to_its_process_is_a_result(source, said):
+    Path("relu.py").write_text(source)
+    result = limit.check_within(30, "relu", "relu.py")
+    assert result.verdict == "error" and said in result.text
+
+
+def test_other_modules_in_the_folder_are_not_imported_by_the_check(monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)         # it may name this folder
+    Path("json.py").write_text("raise SystemExit")
+    shutil.copy(solution("relu"), "relu.py")
+    assert limit.check_within(30, "relu", "relu.py").passed
+
+
+def test_the_time_is_a_number_of_seconds(run):
+    run("start", "relu")
+    for text in ("-1", "soon", "inf", "nan"):
+        status, out = run("check", "--time", text)
+        assert status == 2 and "--time" in out
 
 
 # ── what cannot be done ──────────────────────────────────────────────────────────────
@@ -235,6 +341,24 @@ def test_check_and_hint_need_something_to_look_at(run):
     assert not os.path.exists("exercises")
 
 
+def test_inside_the_folder_its_files_are_found(run, monkeypatch):
+    run("start", "relu")
+    solve("relu")
+    monkeypatch.chdir("exercises")
+    assert "relu: right in all" in run("check")[1]
+    assert run("start")[0] == 0 and Path("sigmoid_tanh.py").exists()
+    assert not Path("exercises").exists()
+
+
+def test_a_folder_that_is_not_there_is_said(run):
+    for words in (("check",), ("check", "relu"), ("watch",), ("status",), ("list",),
+                  ("reset", "relu")):
+        status, out = run(*words, "--folder", "nosuch")
+        assert status == 2 and "there is no folder nosuch: `scratchnet exercise start" in out
+    assert not Path("nosuch").exists()
+    assert run("check", "99")[1].startswith("scratchnet: there is no exercise 99: there are 33;")
+
+
 def test_a_folder_that_cannot_be_written(run):
     Path("file").touch()
     status, out = run("start", "relu", "--folder", "file")
@@ -253,7 +377,7 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_check(run):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"solved": 3}', '{"hints": {"relu": 7}}',
-                                  '{"current": 1}', '{"solved": [1]}', "\x00"])
+                                  '{"current": 1}', '{"solved": [1]}', '{"failing": 1}', "\x00"])
 def test_a_damaged_file_is_kept_and_its_backup_read(run, text):
     run("start", "relu")
     Workspace().solve("linear")
@@ -263,7 +387,7 @@ def test_a_damaged_file_is_kept_and_its_backup_read(run, text):
     assert status == 0 and "is damaged" in out and "going on with progress.json.bak" in out
     assert "kept as progress.json.1" in out
     assert Path("exercises/progress.json.1").read_text() == text
-    assert progress() == {"current": "relu", "solved": ["linear"], "hints": {}}
+    assert progress() == {"current": "relu", "solved": ["linear"], "failing": [], "hints": {}}
     assert "is damaged" not in run("status")[1]
 
 
@@ -274,7 +398,7 @@ def test_without_a_backup_it_begins_with_an_empty_one(run):
     status, out = run("status")
     assert status == 0 and "beginning with an empty one" in out
     assert Path("exercises/progress.json.1").read_bytes() == b"\xff\xfe"
-    assert progress() == {"current": None, "solved": [], "hints": {}}
+    assert progress() == {"current": None, "solved": [], "failing": [], "hints": {}}
     assert Path("exercises/progress.json.bak").read_bytes() == b"\xff\xfe"
 
 
@@ -290,5 +414,5 @@ def test_a_failed_write_leaves_the_old_file(monkeypatch):
 
 
 def test_progress_survives_a_round_trip_and_unknown_names():
-    for it in (Progress(), Progress("relu", ["linear", "of_later"], {"relu": 2})):
+    for it in (Progress(), Progress("relu", ["linear", "of_later"], ["linear"], {"relu": 2})):
         assert Progress.parse(it.dump()) == it

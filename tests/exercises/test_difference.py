@@ -78,6 +78,7 @@ def test_patterns_need_more_than_a_wrong_number():
     got[0, 1, 2, 2] += 1
     assert codes(got) == [] == codes(None) == codes("x") == codes(RIGHT[0])
     assert codes(3.0, 6.0) == ["scale"] and "times 0.5, 1/2" in pattern(3.0, 6.0)[0].says
+    assert pattern(3.0, 6.0)[0].weak and not pattern(RIGHT / 2, RIGHT)[0].weak
     assert codes((RIGHT, -RIGHT), (RIGHT, RIGHT)) == ["negative"]
 
 

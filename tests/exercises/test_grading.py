@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -20,7 +21,7 @@ from cases import HERE, solution, wrong
 from scratchnet import Layer, Parameter, gradcheck, layers, no_grad
 from scratchnet.exercises import catalogue
 from scratchnet.exercises.checker import check
-from scratchnet.exercises.grading import commands, formats, grade, wire
+from scratchnet.exercises.grading import commands, folders, formats, grade, wire
 from scratchnet.exercises.grading.grade import Outcome, Task, grade_one, plan
 from scratchnet.exercises.grading.objects import Objects
 from scratchnet.exercises.grading.remote import remote_layer
@@ -400,6 +401,20 @@ def known():
         assert far.call("known") == []
 
 
+def test_a_submission_imports_nothing_else_that_is_installed(tmp_path):
+    names = """
+def found(name):
+    __import__(name)
+    return "found"
+"""
+    with submission(tmp_path, names) as far:
+        for name in ("numpy.testing", "numpy.polynomial", "math", "dataclasses", "unittest"):
+            assert far.call("found", name) == "found"
+        for name in ("matplotlib", "scipy.signal", "helpers"):
+            with pytest.raises(SolutionError, match="cannot be used in a submission: only NumPy"):
+                far.call("found", name)
+
+
 def test_imports_are_read_from_the_template():
     assert imports_of("import numpy\nfrom scratchnet import Layer\nimport scratchnet.layers\n"
                       "from scratchnet.layers import ReLU as R") == [
@@ -411,8 +426,18 @@ def test_a_submission_that_never_ends_is_ended(tmp_path):
     with submission(tmp_path, "while True: pass", seconds=1) as far:
         with pytest.raises(wire.WireError) as ended:
             far.has("ReLU")
-        assert far.why(ended.value) == "took longer than 1 s"
+        assert far.why(ended.value) == "took longer than 1 s of computing"
     assert time.monotonic() - start < 15
+
+
+def test_waiting_is_no_computing_but_has_an_end_too(tmp_path, monkeypatch):
+    text = "import time\ntime.sleep(0.7)\ndef late():\n    time.sleep(9)\n"
+    monkeypatch.setattr("scratchnet.exercises.grading.submission.BY_THE_CLOCK", 4)
+    with submission(tmp_path, text, seconds=0.5) as far:
+        assert not far.has("ReLU")          # as late as on a machine with other things to do
+        with pytest.raises(wire.WireError) as ended:
+            far.call("late")
+        assert far.why(ended.value) == "took longer than 2 s by the clock"
 
 
 @linux
@@ -497,11 +522,18 @@ def folder(tmp_path_factory):
     template = HERE.parents[1] / "scratchnet" / "exercises" / "templates" / "relu.py"
     files = {"alice": RELU, "bob": RELU.replace("dy * positive", "dy"),
              "=carol, \"née\" D": "x = 1\n", "dan\nny": template.read_text(encoding="utf-8"),
-             "huge": "#" * (1 << 20) + "\n", "binary": "\0\0"}
+             "huge": "#" * (1 << 20) + "\n", "binary": "\0\0", "empty": " \n"}
     for student, text in files.items():
         (top / student).mkdir()
         (top / student / "relu.py").write_text(text, encoding="utf-8")
     (top / "alice" / "sgd.py").write_bytes(solution("sgd").read_bytes())
+    (top / "windows").mkdir()
+    (top / "windows" / "relu.py").write_bytes(RELU.encode("utf-16"))
+    (top / "latin").mkdir()
+    (top / "latin" / "relu.py").write_bytes(b"# -*- coding: latin-1 -*-\n# \xfc\n" + RELU.encode())
+    (top / "started" / "exercises").mkdir(parents=True)
+    (top / "started" / "exercises" / "relu.py").write_text(RELU, encoding="utf-8")
+    (top / "exercises").mkdir()
     (top / "link").mkdir()
     (top / "link" / "relu.py").symlink_to(top / "alice" / "relu.py")
     (top / "whole").symlink_to(top / "alice")
@@ -521,7 +553,8 @@ def test_each_file_costs_its_own_score_and_no_other(folder):
     verdicts = {o.student: o.verdict for o in outcomes if o.exercise == "relu"}
     assert verdicts == {
         "alice": "passed", "bob": "failed", "=carol, \"née\" D": "error",
-        "dan\\nny": "not started", "huge": "refused", "binary": "error", "link": "refused",
+        "dan\\nny": "not started", "huge": "refused", "binary": "refused", "link": "refused",
+        "empty": "refused", "windows": "refused", "latin": "passed", "started": "passed",
         "whole": "refused", "dangling": "refused", "folder": "refused", "pipe": "refused",
         "\\xff\\xfe": "missing"}
     assert {o.student for o in outcomes if o.exercise == "sgd" and o.verdict != "missing"} == {
@@ -530,6 +563,8 @@ def test_each_file_costs_its_own_score_and_no_other(folder):
     assert "mask" in causes["bob"]
     assert "link that leads out" in causes["link"] and "no file" in causes["pipe"]
     assert "1048577 bytes" in causes["huge"] and "has no class ReLU" in causes["=carol, \"née\" D"]
+    assert causes["empty"] == "relu.py is empty"
+    assert all("save it as UTF-8" in causes[name] for name in ("windows", "binary"))
     assert {o.score for o in outcomes if o.verdict != "passed"} == {0.0}
 
 
@@ -547,8 +582,48 @@ def test_without_a_seed_every_run_draws_its_own():
 def test_a_folder_with_the_files_in_it_is_one_students(folder):
     tasks = plan(folder / "alice", (), 0, 1, 1024)
     assert [(t.student, t.exercise) for t in tasks] == [("alice", "relu"), ("alice", "sgd")]
-    tasks = plan(folder / "alice", ["conv2d", "2"], 0, 1, 1024)
+    tasks = plan(folder / "alice", ["conv2d", "2", "relu", "02"], 0, 1, 1024)
     assert [t.exercise for t in tasks] == ["conv2d", "relu"]
+    for inside in ("started", "started/exercises"):
+        assert [(t.student, t.exercise) for t in plan(folder / inside, (), 0, 1, 1024)] == [
+            ("started", "relu")]
+
+
+def make(top, *paths):
+    for path in paths:
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
+        (top / path).write_text("x = 1\n")
+
+
+def test_a_teachers_exercises_beside_the_students_are_no_student(tmp_path):
+    make(tmp_path, "exercises/relu.py", "alice/relu.py", "bob/exercises/sgd.py")
+    assert [path.name for path in folders.students_in(tmp_path)] == ["alice", "bob"]
+    (tmp_path / "alice" / "relu.py").unlink()
+    assert [path.name for path in folders.students_in(tmp_path)] == ["alice", "bob"]
+    (tmp_path / "bob" / "exercises" / "sgd.py").unlink()
+    assert folders.students_in(tmp_path) == [tmp_path]
+
+
+@pytest.mark.parametrize(("there", "told"), [
+    ("ReLU.py", True), ("relu (1).py", True), ("relu.py.txt", True), ("re_lu.py", True),
+    ("relu.ipynb", True), ("homework/relu.py", True), ("rellu.py", True), ("my.zip", "unpack it"),
+    ("hunt_relu.py", False), ("linear.py", False), ("notes.txt", False), (".relu.py", False)])
+def test_what_is_nearly_called_right_is_told(there, told, tmp_path):
+    make(tmp_path, f"eve/{there}")
+    verdict, why = folders.unfit(tmp_path / "eve", "relu")
+    assert verdict == "missing" and (f"but there is {there}" in why) == bool(told)
+    assert ("unpack it" in why) == (told == "unpack it")
+
+
+def test_what_was_not_graded_is_listed(tmp_path):
+    make(tmp_path, "notes.txt", "all.zip", "alice/relu.py", "alice/sgd.py",
+         "alice/exercises/relu.py", "alice/exercises/progress.json", "alice/exercises/relu.py.1",
+         "alice/.git/config", "bob/homework/relu.py", "bob/Relu.py", "bob/__pycache__/relu.pyc")
+    students = folders.students_in(tmp_path)
+    assert folders.not_graded(tmp_path, students, ["relu"]) == [
+        "alice/exercises/relu.py", "all.zip", "bob/Relu.py", "bob/homework/relu.py", "notes.txt"]
+    assert folders.not_graded(tmp_path / "bob", [tmp_path / "bob"], ["relu"]) == [
+        "bob/Relu.py", "bob/homework/relu.py"]
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -627,6 +702,7 @@ def test_feedback_tells_as_much_as_the_teacher_wants():
 def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     out = tmp_path / "new" / "grades.csv"
     assert formats.write(SOME, out) == [out]
+    assert out.read_bytes().startswith("\ufeffstudent,".encode())        # Excel asks for that
     before = out.read_bytes()
     monkeypatch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
@@ -657,16 +733,168 @@ def test_the_command_writes_the_grades_and_names_the_seed(folder, tmp_path, caps
     out = tmp_path / "grades.csv"
     assert command(folder / "alice", "--out", out, "--exercise", "sgd") == 0
     said = capsys.readouterr().out
-    assert "1 files of 1 students: 1 passed" in said and re.search(r"Seed \d+\. Written: ", said)
-    assert out.read_text().splitlines()[1] == "alice,sgd,1.0000,passed,,"
+    assert "1 file of 1 student: 1 passed" in said and re.search(r"Seed \d+\. Written: ", said)
+    assert out.read_text(encoding="utf-8-sig").splitlines()[1] == "alice,sgd,1.0000,passed,,"
+
+
+def test_the_command_tells_what_nobody_handed_in_and_what_was_not_graded(tmp_path, capsys):
+    make(tmp_path / "all", "alice/ReLU.py", *(f"alice/{i:02d}.txt" for i in range(25)))
+    assert command(tmp_path / "all", "--out", tmp_path / "x.csv", "--exercise", "relu", "2") == 0
+    said = capsys.readouterr().out
+    assert "1 file of 1 student: 1 missing" in said and "Nobody handed in relu.\n" in said
+    assert "named like an exercise:\n    alice/00.txt\n" in said and "… and 6 more\n" in said
+
+
+def test_the_command_shows_how_far_it_is(folder, tmp_path, monkeypatch):
+    shown = []
+
+    class Bar:
+        """A terminal."""
+
+        n = 0
+
+        def __init__(self, **options):
+            assert options["disable"] is None           # elsewhere than on a terminal: nothing
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            shown.append("closed")
+
+        def set_description(self, text, refresh):
+            shown.append(text)
+
+        def update(self, more):
+            self.n += more
+
+        def refresh(self):
+            shown.append((self.n, self.total))
+
+    monkeypatch.setattr(commands, "tqdm", Bar)
+    assert command(folder / "empty", "--out", tmp_path / "x.csv", "--exercise", "relu") == 0
+    assert shown == [(0, 1), "empty/relu", (1, 1), "closed"]
+
+
+@pytest.mark.parametrize("there", [(), ("ReLU.py", "notes.txt"), ("homework/relu.py",)])
+def test_gradescope_gets_a_result_whatever_was_handed_in(there, tmp_path):
+    (tmp_path / "submission").mkdir()
+    make(tmp_path / "submission", *there)
+    out = tmp_path / "results.json"
+    assert command(tmp_path / "submission", "--exercise", "relu", "sgd", "--format", "gradescope",
+                   "--out", out) == 0
+    result = json.loads(out.read_text())
+    assert result["score"] == 0 and [test["name"] for test in result["tests"]] == ["relu", "sgd"]
+    assert all("missing: there is no" in test["output"] for test in result["tests"])
 
 
 def test_the_command_says_what_is_wrong_before_it_begins(folder, tmp_path, capsys):
     assert command(tmp_path / "none", "--out", tmp_path / "x.csv") == 2
     assert "is no folder" in capsys.readouterr().err
-    (tmp_path / "file").write_text("")
-    assert command(folder, "--out", tmp_path / "file" / "x.csv") == 2
-    assert "choose another place with --out" in capsys.readouterr().err
-    for words in (["--time", "0"], ["--seed", "-1"], ["--format", "xml"], []):
-        with pytest.raises(SystemExit):
+    assert command("--out", tmp_path / "x.csv", "--exercise", "relu", folder) == 2
+    assert "It comes first" in capsys.readouterr().err
+    for words, why in (
+            (["--time", "soon"], "expected a number of seconds above 0; got 'soon'"),
+            (["--time", "0"], "got '0'"), (["--seed", "1.5"], "expected a whole number"),
+            (["--seed", "-1"], "got '-1'"), (["--format", "xml"], "invalid choice"),
+            ([], "--out")):
+        with pytest.raises(SystemExit) as ended:
             command(folder, *(["--out", "x"] if words else []), *words)
+        assert ended.value.code == 2 and why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("out", "form", "why"), [
+    ("file/x.csv", "csv", "cannot write"), ("folder", "csv", "expected a file"),
+    ("folder", "junit", "expected a file"), ("folder.json", "gradescope", "expected a file"),
+    ("file", "gradescope", "expected a folder"), ("pipe", "csv", "expected a file"),
+    ("-", "csv", "expected a file")])
+def test_the_command_refuses_a_place_where_it_cannot_write(out, form, why, folder, tmp_path,
+                                                           capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(commands, "grade", None)            # it does not come to that
+    make(tmp_path, "file", "folder/x", "folder.json/x")
+    os.mkfifo("pipe")
+    assert command(folder, "--out", out, "--format", form) == 2
+    said = capsys.readouterr().err
+    assert why in said and "choose another place with --out" in said
+
+
+def test_a_link_to_a_table_stays_a_link(tmp_path):
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    formats.write(SOME, tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink() and (tmp_path / "real.csv").stat().st_size > 100
+
+
+# ── Ctrl-C ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A grading that never comes to its end: one file is easily graded, two run for ever."""
+    make(tmp_path / "all", "alice/linear.py", "bob/relu.py", "carol/relu.py")
+    for name in ("bob", "carol"):
+        (tmp_path / "all" / name / "relu.py").write_text("while True: pass\n")
+    program = ("import sys\nfrom scratchnet import cli\n"
+               "if __name__ == '__main__':\n    sys.exit(cli.main())\n")
+    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "temporary").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "program.py", "grade", tmp_path / "all", "--exercise", "linear",
+         "relu", "--out", tmp_path / "grades.csv"], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary"),
+             "PYTHONPATH": str(HERE.parents[1])})
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def started_by(process):
+    """The processes that Ctrl-C on its terminal would reach besides."""
+    listed = subprocess.run(["ps", "-eo", "pgid=,pid="], capture_output=True, check=True).stdout
+    groups = [map(int, line.split()) for line in listed.splitlines()]
+    return [pid for group, pid in groups if group == process.pid != pid]
+
+
+def hears_control_c(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    blocked, ignored = (int(re.search(rf"{name}:\s+(\w+)", status)[1], 16)
+                        for name in ("SigBlk", "SigIgn"))
+    return not (blocked | ignored) & 1 << signal.SIGINT - 1
+
+
+def until(condition):
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("that did not come about within 10 s")
+
+
+@linux
+@pytest.mark.parametrize("when", ["at first", "while a worker imports", "while files run"])
+def test_control_c_ends_everything_at_once(when, running, tmp_path):
+    temporary = str(tmp_path / "temporary")
+    if when == "at first":
+        until(lambda: started_by(running))
+    elif when == "while a worker imports":
+        until(lambda: len(started_by(running)) > 1)
+        time.sleep(0.2)
+        assert not any(map(hears_control_c, started_by(running)))
+    else:
+        until(lambda: len(processes(temporary)) == 2 and all(
+            "relu.py" in line for line in processes(temporary)))
+        time.sleep(0.5)
+    start = time.monotonic()
+    for _ in range(3):                                  # impatient
+        os.killpg(running.pid, signal.SIGINT)
+        time.sleep(0.02)
+    out, err = running.communicate(timeout=10)
+    assert time.monotonic() - start < 3
+    assert running.returncode == 130 and "Traceback" not in out + err and "stopped" in err
+    assert processes(temporary) == [] and os.listdir(temporary) == []
+    if when == "while files run":
+        assert "missing there: 2 files" in err
+        assert "alice,linear" in (tmp_path / "grades.csv").read_text(encoding="utf-8")
+    else:
+        assert not (tmp_path / "grades.csv").exists()

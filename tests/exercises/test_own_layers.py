@@ -5,12 +5,17 @@ import numpy as np
 import pytest
 from cases import solution
 
-from scratchnet import Layer, cli, layers, lesson
-from scratchnet.exercises.own_layers import OwnLayers, Refused
-from scratchnet.training import loop
+from scratchnet import Layer, cli, layers, lesson, optim, training
+from scratchnet.exercises import limit
+from scratchnet.exercises.own_layers import NoPlace, OwnLayers, Refused
 
 BEGIN = "import numpy as np\nfrom scratchnet import Layer, Parameter\n"
 IMAGES = np.random.default_rng(1).standard_normal((4, 2, 9, 8), dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    monkeypatch.setattr(limit, "SECONDS", 0)
 
 
 @pytest.fixture
@@ -124,17 +129,46 @@ def test_files_without_a_layer_of_the_library_or_with_one_twice(file):
 
 
 def test_what_the_network_has_not_is_said(capsys):
-    OwnLayers([solution("sigmoid_tanh")]).replace(network(), IMAGES)
+    OwnLayers([solution("sigmoid_tanh"), solution("relu")]).replace(network(), IMAGES)
     out = capsys.readouterr().out
-    assert "in this network: none" in out
+    assert "in this network: 2 ReLU" in out
     assert "there is no Sigmoid in this network" in out and "there is no Tanh" in out
 
 
-def test_the_loss_of_training_is_replaced(monkeypatch, capsys):
-    monkeypatch.setattr(loop, "SoftmaxCrossEntropy", loop.SoftmaxCrossEntropy)      # put back
-    OwnLayers([solution("softmax")]).replace(network(), IMAGES)
-    assert "solution" in loop.SoftmaxCrossEntropy.__module__
+def test_a_network_without_a_place_for_any_is_not_trained():
+    with pytest.raises(NoPlace, match=r"none of your layers \(Sigmoid, Tanh\) has a place in this "
+                                      r"network.*made of BatchNorm2d, Conv2d, Dropout"):
+        OwnLayers([solution("sigmoid_tanh")]).replace(network(), IMAGES)
+
+
+def test_an_endless_loop_is_ended(file):
+    relu = solution("relu").read_text(encoding="utf-8")
+    loop = file(relu.replace("        y = np", "        while True: pass\n        y = np"))
+    with pytest.raises(Refused, match=r"(?s)cannot be used yet.*line 1\d: still here after 1 s"):
+        OwnLayers([loop], seconds=1)
+
+
+def test_the_loss_of_training_may_be_the_students(capsys):
+    own = OwnLayers([solution("softmax")])
+    own.replace(network(), IMAGES)
+    assert "solution" in type(own.loss()).__module__
     assert "1 SoftmaxCrossEntropy" in capsys.readouterr().out
+    assert OwnLayers([solution("relu")]).loss() is None
+
+
+def test_fit_trains_with_the_loss_that_it_is_given():
+    class Nothing(layers.SoftmaxCrossEntropy):
+        def backward(self, dy=1.0):
+            return 0 * super().backward(dy)
+
+    part = IMAGES, np.array([0, 1, 2, 3])
+    moved = []
+    for loss in (None, layers.SoftmaxCrossEntropy(), Nothing()):
+        net = network()
+        sgd = optim.SGD(net.parameters(), lr=0.1, momentum=0.0, weight_decay=0.0)
+        training.fit(net, part, part, sgd, epochs=1, rng=0, progress=False, loss=loss)
+        moved.append(abs(net["fc"].weight.value - network()["fc"].weight.value).max())
+    assert moved[0] == moved[1] > 0 == moved[2]
 
 
 def test_a_much_slower_step_is_a_warning(file, capsys):
@@ -156,6 +190,7 @@ lesson = Lesson("sample")
 net = layers.Sequential(relu=layers.ReLU())
 lesson.replace(net, np.ones((2, 3), dtype=np.float32))
 print(lesson.device, type(net["relu"]).__module__)
+print("loss", lesson.loss)
 """
 
 
@@ -168,6 +203,13 @@ def test_a_lesson_trains_with_the_files_it_is_given(tmp_path, monkeypatch, capsy
     assert cli.main(["lesson", "sample", "--with", str(solution("relu"))]) == 0
     out = capsys.readouterr().out
     assert "1 ReLU" in out and "cpu _scratchnet_solution_relu" in out
+    assert "loss None" in out
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["lesson", "sample", "--with", str(solution("sigmoid_tanh"))])
+    assert stop.value.code == 2
+    assert "none of your layers (Sigmoid, Tanh) has a place" in capsys.readouterr().err
+    assert cli.main(["lesson", "sample", "--with", str(solution("softmax"))]) == 0
+    assert "loss SoftmaxCrossEntropy()" in capsys.readouterr().out
 
 
 def test_a_lesson_refuses_a_wrong_layer_before_it_begins(file, capsys, tmp_path, monkeypatch):
@@ -184,4 +226,6 @@ def test_a_lesson_refuses_a_wrong_layer_before_it_begins(file, capsys, tmp_path,
 
 def test_the_lessons_that_train_take_the_students_layers():
     source = lesson.find("alexnet").read_text(encoding="utf-8")
-    assert source.index("lesson.replace(net, ") < source.index("history = training.fit(net, ")
+    fit = source.index("history = training.fit(net, ")
+    assert source.index("lesson.replace(net, ") < fit
+    assert "loss=lesson.loss)" in source[fit:source.index("\n\n", fit)]

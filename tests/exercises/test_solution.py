@@ -99,8 +99,24 @@ def test_what_is_imported_is_not_a_solution(file):
 
 
 def test_a_constructor_with_other_arguments(file):
-    message = told(file(HALF).make, "Half", 1, 2)
-    assert "TypeError" in message and "positional argument" in message
+    for source in (HALF, "from scratchnet import Layer\nclass Half(Layer):\n    pass\n"):
+        message = told(file(source).make, "Half", 1, 2)
+        assert message.startswith("relu.py: Half(…) cannot be built as the task builds it (")
+        assert message.endswith("): leave the constructor as it was given")
+    wrong = HALF.replace("self.factor = factor", "self.factor = len(factor)")
+    assert "relu.py, line 5: TypeError: object of type" in told(file(wrong).make, "Half", 1)
+
+
+@pytest.mark.parametrize(("method", "given"), [("forward", "x"), ("backward", "dy")])
+def test_a_method_without_self(file, method, given):
+    source = f"from scratchnet import Layer\nclass A(Layer):\n    def {method}({given}):\n        "
+    layer = file(source + "return 1\n").make("A")
+    with pytest.raises(TypeError) as error:
+        getattr(layer, method)(1)
+    assert str(explain(error.value)).endswith(f"is self missing? Write `def {method}(self, …):`")
+    with pytest.raises(TypeError) as error:
+        Layer.zero_grad(1, 2, 3)
+    assert "self missing" not in str(explain(error.value))
 
 
 def test_the_line_is_the_students_not_the_librarys(file):
@@ -134,3 +150,10 @@ def test_a_test_may_fail_by_assertion_only(file):
     with pytest.raises(AssertionError, match="too small"):
         solution.test(lambda: 0)
     assert "relu.py, line 3: IndexError" in told(solution.test, lambda: 2)
+
+
+def test_a_test_that_returns_false_is_told_to_assert(file):
+    solution = file("def test(make):\n    return make() > 1\n")
+    assert "test returned False, and nobody looks at that: use assert" in told(
+        solution.test, lambda: 0)
+    solution.test(lambda: 2)                            # True does no harm

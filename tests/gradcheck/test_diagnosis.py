@@ -124,6 +124,51 @@ def test_a_mistake_is_named(layer, x, confidence, says):
     assert says in str(report) and "\n    Evidence: " in str(report)
 
 
+class StrangersNorm:
+    """x.var() and a buffer of zeros: no imaginary part comes through, differences must do."""
+
+    def __init__(self):
+        self.gamma = 1 + rand(5)
+
+    def forward(self, x):
+        self.std = np.sqrt(x.var(axis=0) + 1e-5)
+        self.hat = (x - x.mean(axis=0)) / self.std
+        y = np.zeros(x.shape)
+        y[:] = self.gamma * self.hat
+        return y
+
+    def backward(self, dy):
+        self.dgamma = (dy * self.hat).sum(axis=0)
+        g = dy * self.gamma
+        return (g - g.mean(axis=0)) / self.std
+
+
+def test_layers_that_drop_imaginary_parts_are_told_no_less():
+    report = check(StrangersNorm(), rand(6, 5))
+    assert "the variance term is missing (coefficient 0.00)" in report.causes[0].says, str(report)
+    assert report.rows[0].method == "differences"
+
+
+def test_zeros_and_infinities_explain_nothing():
+    layer = Elementwise(lambda x: np.maximum(x, 0) * x, lambda x, y: 1.0)
+    says = check(layer, IMAGES).causes[0].says
+    assert "1/y" not in says and "1/x" not in says, says
+
+
+def test_a_failing_diagnosis_does_not_cost_the_report(monkeypatch):
+    from scratchnet import gradcheck
+
+    def fail(*what):
+        raise RuntimeError("a hole in the diagnosis")
+    monkeypatch.setattr(gradcheck, "diagnose", fail)
+    monkeypatch.delenv("SCRATCHNET_DEBUG", raising=False)
+    layer = Affine(5, 3, dw=lambda x, dy, w: -dy.T @ x)
+    assert "weight" in str(check(layer, FLAT)) and not check(layer, FLAT).causes
+    monkeypatch.setenv("SCRATCHNET_DEBUG", "1")
+    with pytest.raises(RuntimeError, match="a hole"):
+        check(layer, FLAT)
+
+
 def written(backward):
     """An Affine whose backward is this text, as a student writes it."""
     import linecache

@@ -40,12 +40,12 @@ def run(tmp_path, *arguments):
 
 def installed():
     from importlib.metadata import entry_points
-    return any(e.value == "scratchnet.gradcheck.pytest_plugin"
+    return any(e.value == "scratchnet_pytest"
                for e in entry_points(group="pytest11"))
 
 
 def test_a_failure_is_the_report_and_nothing_else(tmp_path):
-    plugin = [] if installed() else ["-p", "scratchnet.gradcheck.pytest_plugin"]
+    plugin = [] if installed() else ["-p", "scratchnet_pytest"]
     done = run(tmp_path, *plugin)
     assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout
     assert "Square: wrong" in done.stdout and "2 probes" not in done.stdout
@@ -54,6 +54,6 @@ def test_a_failure_is_the_report_and_nothing_else(tmp_path):
 
 
 def test_the_plugin_itself_imports_nothing_heavy():
-    code = ("import sys, scratchnet.gradcheck.pytest_plugin as p; "
-            "sys.exit('matplotlib' in sys.modules)")
+    code = ("import sys, scratchnet_pytest as p; "
+            "sys.exit('numpy' in sys.modules or 'scratchnet' in sys.modules)")
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -22,16 +22,19 @@ def names() -> list[str]:
 def find(word: str) -> str:
     """Return the name of the exercise that `word` means: a name, its number, or its file's name.
 
-    ValueError names the nearest.
+    ValueError names the nearest, or says how many there are.
     """
     name = PurePath(word).name.removesuffix(".py")
-    if name.isdecimal() and 1 <= int(name) <= len(ORDER):
-        return ORDER[int(name) - 1]
+    if name.isdecimal():
+        if 1 <= int(name) <= len(ORDER):
+            return ORDER[int(name) - 1]
+        raise ValueError(f"there is no exercise {int(name)}: there are {len(ORDER)}; "
+                         f"`scratchnet exercise list` lists them")
     if name in ORDER:
         return name
-    near = difflib.get_close_matches(name, ORDER, n=1, cutoff=0)
-    raise ValueError(f"unknown exercise {word!r}: did you mean {near[0]!r}? "
-                     f"`scratchnet exercise list` lists them")
+    near = [f"did you mean {other!r}? " for other in difflib.get_close_matches(name, ORDER, n=1)]
+    raise ValueError(f"unknown exercise {word!r}: {''.join(near)}`scratchnet exercise list` lists "
+                     f"them")
 
 
 def load(name: str) -> Exercise | Hunt:

@@ -1,4 +1,6 @@
 """avg_pool — every pixel of a window has an equal part in its mean, and in its gradient."""
+import numpy as np
+
 from scratchnet.exercises.spec import Case, Classic, Exercise, randn
 from scratchnet.layers import AvgPool2d, MaxPool2d
 
@@ -25,6 +27,25 @@ class NeverCounted(AvgPool2d):
         super().__init__(kernel_size, stride, padding, count_include_pad=False)
 
 
+class NotPadded(AvgPool2d):
+    def __init__(self, kernel_size, stride, padding=0, count_include_pad=True):
+        super().__init__(kernel_size, stride)
+
+
+class RoundedUp(AvgPool2d):
+    """Windows that hang over the end; the mean of what there is of them."""
+
+    def forward(self, x):
+        (p, _), (K, _), (s, _) = self.padding, self.kernel_size, self.stride
+        ends = [(0, -(size + 2 * p - K) % s) for size in x.shape[2:]]
+        inside = np.pad(np.ones(x.shape), ((0, 0), (0, 0), (p, p), (p, p)),
+                        constant_values=self.count_include_pad)
+        x = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
+        whole = AvgPool2d(K, s)
+        return (whole.forward(np.pad(x, ((0, 0), (0, 0), *ends)))
+                / whole.forward(np.pad(inside, ((0, 0), (0, 0), *ends))))
+
+
 EXERCISE = Exercise(
     name="avg_pool",
     title="Average pooling: the mean of each window",
@@ -43,6 +64,10 @@ EXERCISE = Exercise(
     classics=(
         Classic("AvgPool2d", Sum, "the sum of each window came out, not its mean"),
         Classic("AvgPool2d", Maximum, "the maximum of each window came out, not its mean"),
+        Classic("AvgPool2d", NotPadded, "the padding is ignored: the windows begin on the image "
+                                        "itself, not on its border"),
+        Classic("AvgPool2d", RoundedUp, "the last windows hang over the end: OH and OW are rounded "
+                                        "down, only whole windows count"),
         Classic("AvgPool2d", AlwaysCounted, "count_include_pad=False makes no difference: there, "
                                             "windows at the border have fewer pixels to count"),
         Classic("AvgPool2d", NeverCounted, "the padding is never counted: with "

@@ -54,6 +54,15 @@ class DividedByVariance(Normalised):
         return mean, std ** 2
 
 
+class EpsOutside(Normalised):
+    """ε beside the root."""
+
+    def statistics(self, x):
+        mean, std = (AlwaysRunning.statistics(self, x) if not self.training else
+                     super().statistics(x))
+        return mean, np.sqrt(std ** 2 - self.eps) + self.eps
+
+
 class BiasedRunning(BatchNorm2d):
     """running_var without m/(m−1)."""
 
@@ -115,6 +124,8 @@ EXERCISE = Exercise(
                                          "the batch too"),
         Classic("BatchNorm2d", DividedByVariance, "x was divided by the variance: look for the "
                                                   "root in the formula"),
+        Classic("BatchNorm2d", EpsOutside, "ε was added to the standard deviation: in the formula "
+                                           "it stands under the root, beside the variance"),
         Classic("BatchNorm2d", BiasedRunning, "running_var took the variance with 1/m: look at the "
                                               "last factor of its formula"),
         Classic("BatchNorm2d", MomentumExchanged, "the running averages took 1 − momentum of the "

@@ -36,6 +36,11 @@ def case(label, shape, *args, **options):
     return Case(label, "Conv2d", randn(shape), args, options)
 
 
+class NotPadded(Conv2d):
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0):
+        super().__init__(in_channels, out_channels, kernel_size, stride)
+
+
 EXERCISE = Exercise(
     name="conv2d",
     title="Conv2d: convolution as a matrix product",
@@ -60,6 +65,8 @@ EXERCISE = Exercise(
                                     "rows of the output"),
         Classic("Conv2d", Flipped, "the filter is turned by 180°: w[o] flattened as it lies in "
                                    "memory meets the columns in the right order"),
+        Classic("Conv2d", NotPadded, "the padding is ignored: im2col pads the image if it is told "
+                                     "to, and OH and OW count the padding too"),
     ),
     hints=(
         "Once the patches are columns, what is left of the convolution? Compare its sum over c, "

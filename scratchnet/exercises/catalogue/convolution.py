@@ -55,6 +55,10 @@ def padding_below(x, w, b, stride, padding):
     return conv2d(np.pad(x, ((0, 0), (0, 0), (0, 2 * p), (0, 2 * p))), w, b, stride, 0)
 
 
+def not_padded(x, w, b, stride, padding):
+    return conv2d(x, w, b, stride, 0)
+
+
 def draw(N, C, H, W, O, KH, KW, stride=1, padding=0):
     def arguments(rng):
         return (rng.standard_normal((N, C, H, W)), rng.standard_normal((O, C, KH, KW)),
@@ -92,6 +96,8 @@ EXERCISE = Exercise(
                                             "windows along the height"),
         Classic("conv2d", padding_below, "the image is shifted: padding belongs on all four "
                                          "sides, not only below and on the right"),
+        Classic("conv2d", not_padded, "the padding is ignored: the filter begins on the image "
+                                      "itself, not on its border"),
     ),
     hints=(
         "Choose one output pixel, say the one in row 1 and column 2 of the first filter's map. "

@@ -38,6 +38,11 @@ class NoBias(DepthwiseConv2d):
         return super().forward(x) - self.bias.value[:, None, None]
 
 
+class NotPadded(DepthwiseConv2d):
+    def __init__(self, channels, kernel_size, stride=1, padding=0):
+        super().__init__(channels, kernel_size, stride)
+
+
 EXERCISE = Exercise(
     name="depthwise_conv",
     title="Depthwise convolution: a kernel of its own for each channel",
@@ -61,6 +66,8 @@ EXERCISE = Exercise(
                                                       "channel's kernel"),
         Classic("DepthwiseConv2d", Summed, "the channels were added up: here each stays by itself"),
         Classic("DepthwiseConv2d", NoBias, "the bias is missing"),
+        Classic("DepthwiseConv2d", NotPadded, "the padding is ignored: the windows begin on the "
+                                              "image itself, not on its border"),
     ),
     hints=(
         "Follow one product of forward's sum: a weight w[c,0,u,v] and a pixel of x meet, and the "

@@ -31,6 +31,28 @@ class StrideIgnored(MaxPool2d):
         return super().forward(x)[:, :, :OH, :OW]
 
 
+class RoundedUp(MaxPool2d):
+    """Windows that hang over the end; the maximum of what there is of them."""
+
+    def forward(self, x):
+        (p, _), (K, _), (s, _) = self.padding, self.kernel_size, self.stride
+        ends = [(p, p + -(size + 2 * p - K) % s) for size in x.shape[2:]]
+        padded = np.pad(x, ((0, 0), (0, 0), *ends), constant_values=-np.inf)
+        return MaxPool2d(K, s).forward(padded)
+
+
+class OverChannels(MaxPool2d):
+    axes = (1,)
+
+    def forward(self, x):
+        y = super().forward(x)
+        return np.broadcast_to(y.max(axis=self.axes, keepdims=True), y.shape)
+
+
+class OverEverything(OverChannels):
+    axes = (0, 1)
+
+
 EXERCISE = Exercise(
     name="max_pool",
     title="Max pooling: the largest number of each window",
@@ -51,6 +73,12 @@ EXERCISE = Exercise(
         Classic("MaxPool2d", Minimum, "the smallest number of each window came out"),
         Classic("MaxPool2d", StrideIgnored, "each window begins one pixel after the one before: "
                                             "look at how the stride enters into its position"),
+        Classic("MaxPool2d", RoundedUp, "the last windows hang over the end: OH and OW are rounded "
+                                        "down, only whole windows count"),
+        Classic("MaxPool2d", OverChannels, "the maximum runs over all channels too: each channel "
+                                           "is pooled on its own"),
+        Classic("MaxPool2d", OverEverything, "the maximum runs over all images and channels too: "
+                                             "each channel of each image is pooled on its own"),
     ),
     hints=(
         "Take one window with four different numbers, 1, 7, 3 and 5. Its maximum is 7. Now add "

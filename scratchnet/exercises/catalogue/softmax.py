@@ -52,6 +52,15 @@ def scores(N, C, shift=0.0):
     return draw
 
 
+class AllPairs(Loss):
+    """Every image with the label of every other: log_p[:, labels]."""
+
+    def forward(self, logits, labels):
+        z = logits - logits.max(axis=1, keepdims=True)
+        log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return -log_p[:, labels].mean()
+
+
 EXERCISE = Exercise(
     name="softmax",
     title="Softmax and cross-entropy: the loss",
@@ -74,6 +83,9 @@ EXERCISE = Exercise(
         Classic("SoftmaxCrossEntropy", OverTheBatch, "the probabilities of a class add up to 1 "
                                                      "over the images: those of an image should "
                                                      "add up to 1 over the classes"),
+        Classic("SoftmaxCrossEntropy", AllPairs, "each image is counted with the labels of all "
+                                                 "images: `[:, labels]` takes whole columns, and "
+                                                 "from each row only one number is wanted"),
         Classic("SoftmaxCrossEntropy", AllClasses, "every class counts in the loss: only the "
                                                    "true class of each image should"),
     ),

@@ -3,7 +3,8 @@
 A submission is a stranger's program. It runs in a process of its own, which maps arrays to
 arrays and nothing else; the inputs, the reference and the verdict stay with the grader.
 
-    grade.py        finds the files, asks the checker about each, in two processes
+    grade.py        asks the checker about each file, in two processes
+    folders.py      which file is whose, and what lies about beside them
     submission.py   RemoteSolution: a file in a child process, as the checker sees it
     child.py        the first lines of that process; answers.py: what it answers
     confine.py      what the kernel shall refuse to it

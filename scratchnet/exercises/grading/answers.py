@@ -47,6 +47,7 @@ class Answers:
     def begin(self, message: dict, payload: Payload, reply: list) -> dict:
         """Close the doors; say which are closed. The file runs later, when it is first asked."""
         self.real = show_only(message["library"], [tuple(name) for name in message["hidden"]])
+        sys.meta_path.insert(0, NothingElse())
         if self.readable is None:
             return {"files": False, "calls": False}
         return {"files": confine.only_read(self.readable), "calls": confine.forbid_calls()}
@@ -108,6 +109,20 @@ def show_only(library: list[str] | None, hidden: list[tuple[str, str]]) -> dict:
     return real
 
 
+class NothingElse:
+    """The finder that is asked first for a module: only NumPy and what comes with Python can be
+    imported, and not what else happens to be installed where it is graded."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """None, and so leave it to the other finders; or refuse."""
+        # Of Python's own modules, the list lacks those named after the system.
+        if (name.partition(".")[0] not in {"numpy", "scratchnet", *sys.stdlib_module_names}
+                and not name.startswith("_sysconfigdata_")):
+            raise ModuleNotFoundError(
+                f"{name} cannot be used in a submission: only NumPy, what comes with Python, and "
+                f"what the exercise's own file imports can", name=name)
+
+
 class _Shown(ModuleType):
     """A module of scratchnet with the names that a submission may import."""
 
@@ -130,10 +145,13 @@ def _within(name: str, library: list[str]) -> bool:
 
 
 def _readable(file: str, folders: list[str]) -> list[str]:
-    """Python and what is installed; but not scratchnet, whose sources hold the answers."""
+    """Python and NumPy; not what else is installed, least of all scratchnet, whose sources hold the
+    answers."""
     places = [os.path.dirname(file), *glob("/usr/lib*/*-linux-gnu"), "/usr/lib64"]
     for folder in sys.path:
-        if os.path.isdir(folder) and ("-packages" in folder or folder not in folders):
+        if os.path.isdir(folder):
+            installed = "-packages" in folder or folder in folders
             places += [os.path.join(folder, name) for name in os.listdir(folder)
-                       if name != "scratchnet" and "-packages" not in name]
+                       if (name.startswith("numpy") if installed else
+                           name != "scratchnet" and "-packages" not in name)]
     return places

@@ -2,8 +2,8 @@
 
     python -I -B child.py FILE MEMORY SECONDS CONFINED FOLDER…
 
-FOLDERs are where scratchnet and NumPy are; MEMORY is in bytes. What was standard input and output
-becomes the wire, under numbers of its own: print goes nowhere.
+FOLDERs are where scratchnet and NumPy are; MEMORY is in bytes, SECONDS are of processor time.
+What was standard input and output becomes the wire, under numbers of its own: print goes nowhere.
 """
 import os
 import sys
@@ -25,7 +25,7 @@ def main() -> None:
     os.close(nowhere)
 
     from scratchnet.exercises.grading import answers, confine
-    confine.limit(int(memory), int(seconds))
+    confine.limit(int(memory), float(seconds))
     answers.serve(file, reader, writer, folders, confined == "1")
 
 

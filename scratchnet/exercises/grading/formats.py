@@ -26,19 +26,21 @@ def write(outcomes: list[Outcome], out: str | os.PathLike, form: str = "csv",
     """Write the outcomes to `out`, whole or not at all; returns the files written.
 
     Gradescope reads one results.json for each student: of several, `out` is a folder, and each
-    has a folder in it. Raises ValueError for a format or feedback that there is not, and
-    OSError where it cannot write.
+    has a folder in it. A table begins with the mark by which Excel knows UTF-8. Raises
+    ValueError for a format or feedback that there is not, and OSError where it cannot write.
     """
     if form not in FORMATS or feedback not in FEEDBACK:
         raise ValueError(f"expected one of the formats {', '.join(FORMATS)} and one of the kinds "
                          f"of feedback {', '.join(FEEDBACK)}; got {form!r} and {feedback!r}")
     out = Path(out)
-    if form != "gradescope":
-        return [_replace(out, (as_csv if form == "csv" else as_junit)(outcomes, feedback))]
+    if form == "csv":
+        return [_replace(out, "\ufeff" + as_csv(outcomes, feedback))]
+    if form == "junit":
+        return [_replace(out, as_junit(outcomes, feedback))]
     students: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         students.setdefault(outcome.student, []).append(outcome)
-    if len(students) == 1 and out.suffix == ".json":
+    if len(students) == 1 and is_one_result(out, form):
         return [_replace(out, as_gradescope(outcomes, feedback))]
     written = []
     for student, own in students.items():
@@ -47,11 +49,22 @@ def write(outcomes: list[Outcome], out: str | os.PathLike, form: str = "csv",
     return written
 
 
-def try_to_write(out: str | os.PathLike) -> None:
+def is_one_result(out: str | os.PathLike, form: str) -> bool:
+    """True if the results are one student's: for Gradescope, into a file NAME.json."""
+    return form == "gradescope" and Path(out).suffix == ".json"
+
+
+def try_to_write(out: str | os.PathLike, form: str = "csv") -> None:
     """Raise OSError, with what to do, if nothing can be written at `out`."""
+    path = Path(os.path.realpath(out))
+    folder = form == "gradescope" and not is_one_result(out, form)
+    if str(out) == "-" or (path.exists() and not (path.is_dir() if folder else path.is_file())):
+        wanted = "a folder, or a file NAME.json" if folder else "a file"
+        raise OSError(f"cannot write {out}: expected {wanted}; choose another place with --out")
     try:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=Path(out).parent):
+        place = path if path.is_dir() else path.parent
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
         raise OSError(f"cannot write {out}: {error.strerror}; choose another place with --out"
@@ -141,13 +154,14 @@ def _clean(text: str) -> str:
 
 def _replace(path: Path, text: str) -> Path:
     """Write a file at once: whoever looks finds the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    real = Path(os.path.realpath(path))     # where a link leads; the link stays
+    real.parent.mkdir(parents=True, exist_ok=True)
+    handle, new = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
         os.chmod(new, 0o644)                # mkstemp's is for its owner alone
-        os.replace(new, path)
+        os.replace(new, real)
     except BaseException:
         os.unlink(new)
         raise

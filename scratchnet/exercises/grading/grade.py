@@ -3,7 +3,7 @@
     outcomes = grade("submissions", seed=1)
 
     submissions/alice/relu.py       a folder for each student, named as he or she is called, with
-    submissions/alice/conv2d.py     a file for each exercise
+    submissions/alice/conv2d.py     a file for each exercise: folders.py
     submissions/bob/relu.py
 
 A file that is missing, unreadable, no file or much too large costs its own score and nothing
@@ -11,34 +11,38 @@ else; so does one that never ends or that ends its process.
 """
 import os
 import secrets
-import stat
+import shutil
+import signal
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
 
 from scratchnet.exercises import catalogue
 from scratchnet.exercises.checker import Result, check
+from scratchnet.exercises.grading import folders
 from scratchnet.exercises.grading.submission import (
     MEMORY,
     SECONDS,
     RemoteSolution,
+    end_all,
     imports_of,
 )
 from scratchnet.exercises.grading.wire import WireError
 from scratchnet.exercises.spec import Exercise, Hunt
 from scratchnet.exercises.workspace import TEMPLATES
 
-LARGEST = 1 << 20           # bytes of a file
 LEAST_MEMORY = 512          # MiB
 WORKERS = 2                 # at once, so that the machine stays usable
 NICE = 5                    # of the grader's own processes; submissions are nicer still
+PATIENCE = 1.0              # seconds for these processes to end when they are told to
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Outcome:
     """What came of one file.
 
     verdict     "passed", "failed", "error" and "not started" as the checker has them; "missing";
-                "refused" (no readable file of the right kind: it did not run); "stopped" (it
+                "refused" (no readable text of the right kind: it did not run); "stopped" (it
                 took too long, ended its process or broke the rules)
     arguments   what is wrong: "x", "weight", "forward", …
     cause       the likeliest mistake, in a sentence, or why it did not run
@@ -76,39 +80,54 @@ class Task:
 
     @property
     def student(self) -> str:
-        """The folder's name, printable."""
-        name = os.fsencode(self.folder.name).decode(errors="backslashreplace")
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode()
-                       for c in name)
+        """The name of the folder; of a folder `exercises`, of the one that it is in."""
+        folder = self.folder.parent if self.folder.name == folders.WORKSPACE else self.folder
+        return folders.printable(folder.name)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while files were graded. `outcomes` are those that are done, out of `count`."""
+
+    def __init__(self, outcomes: list[Outcome], count: int):
+        super().__init__()
+        self.outcomes, self.count = outcomes, count
 
 
 def grade(submissions: str | os.PathLike, exercises: Sequence[str] = (), seed: int | None = None,
-          seconds: float = SECONDS, memory: int = MEMORY,
+          seconds: float = SECONDS, memory: int = MEMORY, alone: bool = False,
           progress: Callable | None = None) -> list[Outcome]:
     """Grade a folder of students' folders, or one student's folder; sorted by student and exercise.
 
     exercises   names; without any, all of which at least one student has a file
     seed        of the inputs, the same for every student; None draws one: what a file could
                 have learnt of an earlier run is of no use to it
-    seconds     of wall-clock time, and `memory` in MiB, for each file
-    progress    called with (outcomes so far, all), after each
+    seconds     of processor time, and `memory` in MiB, for each file
+    alone       the folder is one student's, whatever is in it
+    progress    called with (outcomes so far, all, the last one or None), at first and after each
 
-    Raises ValueError for a folder that is not there or holds nothing to grade, and OSError where
-    no process can be started.
+    Raises ValueError for a folder that is not there or holds nothing to grade, OSError where no
+    process can be started, and Interrupted instead of KeyboardInterrupt.
     """
-    tasks = plan(submissions, exercises, new_seed() if seed is None else seed, seconds, memory)
+    tasks = plan(submissions, exercises, new_seed() if seed is None else seed, seconds, memory,
+                 alone)
     outcomes: dict[Task, Outcome] = {}
 
     def note(task: Task, outcome: Outcome) -> None:
         outcomes[task] = outcome
         if progress is not None:
-            progress(len(outcomes), len(tasks))
+            progress(len(outcomes), len(tasks), outcome)
 
-    left = _in_pool(tasks, WORKERS, note)
-    for task in left:               # a worker died: which of these was it?
-        if _in_pool([task], 1, note):
-            note(task, Outcome(task.student, task.exercise, "stopped",
-                               cause="the grader's own process ended while it ran"))
+    try:
+        if progress is not None:
+            progress(0, len(tasks), None)
+        left = _in_pool(tasks, WORKERS, note)
+        for task in left:           # a worker died: which of these was it?
+            if _in_pool([task], 1, note):
+                note(task, Outcome(task.student, task.exercise, "stopped",
+                                   cause="the grader's own process ended while it ran"))
+    except KeyboardInterrupt:
+        raise Interrupted([outcomes[task] for task in tasks if task in outcomes],
+                          len(tasks)) from None
     return [outcomes[task] for task in tasks]
 
 
@@ -118,7 +137,7 @@ def new_seed() -> int:
 
 
 def plan(submissions: str | os.PathLike, exercises: Sequence[str], seed: int, seconds: float,
-         memory: int) -> list[Task]:
+         memory: int, alone: bool = False) -> list[Task]:
     """One Task for each student and exercise."""
     top = Path(submissions)
     if not top.is_dir():
@@ -127,18 +146,16 @@ def plan(submissions: str | os.PathLike, exercises: Sequence[str], seed: int, se
     if memory < LEAST_MEMORY or not seconds > 0:
         raise ValueError(f"expected a time above 0 s and a memory of {LEAST_MEMORY} MiB or more, "
                          f"which NumPy needs; got {seconds} s and {memory} MiB")
-    wanted = [catalogue.find(name) for name in exercises] or catalogue.names()
-    if any((top / f"{name}.py").is_file() for name in catalogue.names()):
-        students = [Path(os.path.abspath(top))]
-    else:
-        students = sorted(path for path in top.iterdir() if path.is_dir()
-                          and not path.name.startswith((".", "__")))
+    wanted = list(dict.fromkeys(map(catalogue.find, exercises)))
+    students = folders.students_in(top, alone)
     if not exercises:
-        wanted = [name for name in wanted
-                  if any(os.path.lexists(student / f"{name}.py") for student in students)]
+        wanted = [name for name in catalogue.names() if any(
+            os.path.lexists(folders.file_of(student, name)) for student in students)]
     if not students or not wanted:
+        lies = folders.not_graded(top, students, ())[:5]
         raise ValueError(f"{top} holds nothing to grade: expected students' folders with files "
-                         f"such as {top / 'alice' / 'relu.py'}")
+                         f"such as {top / 'alice' / 'relu.py'}"
+                         + (f"; there are only {', '.join(lies)}" if lies else ""))
     return [Task(student, name, seed, seconds, memory)
             for student in students for name in wanted]
 
@@ -149,7 +166,7 @@ def grade_one(task: Task) -> Outcome:
     def outcome(verdict: str, *rest: object) -> Outcome:
         return Outcome(task.student, task.exercise, verdict, *rest)
 
-    if problem := _unfit(task.folder, task.folder / f"{task.exercise}.py"):
+    if problem := folders.unfit(task.folder, task.exercise):
         verdict, why = problem
         return outcome(verdict, 0.0, (), why)
     exercise = catalogue.load(task.exercise)
@@ -169,7 +186,8 @@ def grade_one(task: Task) -> Outcome:
 
 def _started(task: Task, exercise: Exercise | Hunt) -> RemoteSolution:
     """The submission's process. A machine that had no room for it may have some a moment later."""
-    arguments = (task.folder / f"{task.exercise}.py", *_shown(exercise), task.seconds, task.memory)
+    arguments = (folders.file_of(task.folder, task.exercise), *_shown(exercise), task.seconds,
+                 task.memory)
     try:
         return RemoteSolution(*arguments)
     except OSError:
@@ -187,26 +205,6 @@ def _shown(exercise: Exercise | Hunt) -> tuple[list[str] | None, list[tuple[str,
                               if not module.startswith("scratchnet.exercises")]
 
 
-def _unfit(folder: Path, file: Path) -> tuple[str, str] | None:
-    """(verdict, why) for a file that cannot be graded."""
-    try:
-        if not os.path.lexists(file):
-            return "missing", f"there is no {file.name}"
-        real = Path(os.path.realpath(file, strict=True))
-        if not real.is_relative_to(folder.parent.resolve() / folder.name):
-            return "refused", f"{file.name} is a link that leads out of the student's folder"
-        status = os.stat(real)
-        if not stat.S_ISREG(status.st_mode):
-            return "refused", f"{file.name} is no file"
-        if status.st_size > LARGEST:
-            return "refused", (f"{file.name} has {status.st_size} bytes; no solution is longer "
-                               f"than {LARGEST}")
-        with open(real, "rb"):
-            return None
-    except OSError as error:
-        return "refused", f"cannot read {file.name}: {error.strerror}"
-
-
 def _headline(result: Result) -> str:
     """What is wrong, from the first lines of a result's text."""
     lines = [line.strip() for line in result.text.splitlines()[1:] if line.strip()]
@@ -216,22 +214,53 @@ def _headline(result: Result) -> str:
 def _in_pool(tasks: list[Task], workers: int, note: Callable,
              work: Callable = grade_one) -> list[Task]:
     """Grade in other processes; the tasks of which nothing came, because one of those died."""
-    left = list(tasks)
-    with ProcessPoolExecutor(workers, get_context("spawn"), _be_nice) as pool:
-        try:
+    left, folder = list(tasks), tempfile.mkdtemp(prefix="scratchnet-")
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (folder,))
+    try:
+        with _later(signal.SIGINT):
             futures = {pool.submit(work, task): task for task in tasks}
-            for future in as_completed(futures):
-                with suppress(BrokenProcessPool):
-                    note(futures[future], future.result())
-                    left.remove(futures[future])
-        except BrokenProcessPool:           # while submitting
-            pass
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for future in as_completed(futures):
+            with suppress(BrokenProcessPool):
+                note(futures[future], future.result())
+                left.remove(futures[future])
+    except BrokenProcessPool:           # while submitting
+        pass
+    except BaseException:
+        processes = active_children()
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(PATIENCE)
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        shutil.rmtree(folder, ignore_errors=True)
     return left
 
 
-def _be_nice() -> None:
+@contextmanager
+def _later(wanted: signal.Signals) -> Iterator[None]:
+    """Let a signal wait. Processes started meanwhile never get it, not even while they import."""
+    if not hasattr(signal, "pthread_sigmask"):          # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {wanted})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(folder: str) -> None:
+    """The first thing that a process of the pool does. Its submissions live in `folder`, and end
+    when it is told to end; what Ctrl-C means, its parent knows."""
+    def end(*signal_and_frame: object) -> None:
+        end_all()
+        os._exit(1)
+
+    tempfile.tempdir = folder
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, end)
     if hasattr(os, "nice"):
         os.nice(NICE)

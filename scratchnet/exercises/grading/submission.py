@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from glob import glob
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,7 +28,8 @@ from scratchnet.exercises.grading.wire import Line, Payload, WireError, decode, 
 from scratchnet.exercises.solution import explain
 from scratchnet.layer import Layer
 
-SECONDS, MEMORY = 60.0, 1024            # of a submission: wall-clock time, MiB
+SECONDS, MEMORY = 60.0, 1024            # of a submission: processor time, MiB
+BY_THE_CLOCK = 5                        # times as much on the wall: the machine may be busy
 START = 60.0                            # seconds for its process to start
 _ALWAYS = ["scratchnet.Layer", "scratchnet.Parameter", "scratchnet.no_grad", "scratchnet.layer",
            "scratchnet.backend", "scratchnet.gradcheck"]
@@ -42,7 +43,8 @@ class RemoteSolution:
     library     dotted names that the file may import from scratchnet, besides Layer and what
                 goes with it; None is all
     hidden      (module, name) of what it may not, even so: the reference
-    seconds     wall-clock time from the first question to the last, without starting processes
+    seconds     processor time, and BY_THE_CLOCK times as much by the clock on the wall, from the
+                first question to the last, without starting processes
     memory      MiB of address space
     confined    False leaves out what confine.py asks of Linux
 
@@ -56,7 +58,7 @@ class RemoteSolution:
         self.library = None if library is None else [*_ALWAYS, *library]
         self._source = self.path.read_bytes()
         self._limits = {"memory": memory, "confined": confined}
-        self._deadline = time.monotonic() + seconds
+        self._deadline = time.monotonic() + BY_THE_CLOCK * seconds
         self._seconds = seconds
         self._tests = 0
         self.fences: dict[str, bool] = {}
@@ -136,7 +138,7 @@ class RemoteSolution:
         now = time.monotonic()
         self._deadline += now - begun
         self._child.set_clock(max(0.0, self._deadline - now),
-                              f"took longer than {self._seconds:g} s")
+                              f"took longer than {BY_THE_CLOCK * self._seconds:g} s by the clock")
 
     def _ask(self, what: str, payload: list[bytes] = (), **fields: Any) -> tuple[dict, Payload]:
         try:
@@ -150,17 +152,21 @@ class RemoteSolution:
 class _Child:
     """The process, its folder, and the clock that ends both."""
 
+    alive: ClassVar[set["_Child"]] = set()
+
     def __init__(self, name: str, source: bytes, memory: int, confined: bool, seconds: float):
         self.why = ""
+        self._seconds, self._before = seconds, _computed()
         self.folder = tempfile.mkdtemp(prefix="scratchnet-")
         file = os.path.join(self.folder, name)
         Path(file).write_bytes(source)
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-B", str(Path(__file__).with_name("child.py")), file,
-             str(memory << 20), str(int(seconds) + 5), str(int(confined)), *_folders()],
+             str(memory << 20), str(seconds), str(int(confined)), *_folders()],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             cwd=self.folder, start_new_session=True,
             env={"SYSTEMROOT": os.environ["SYSTEMROOT"]} if os.name == "nt" else {})
+        self.alive.add(self)
         self.line = Line(self._process.stdout, self._process.stdin)
         self._clock: threading.Timer | None = None
 
@@ -180,6 +186,8 @@ class _Child:
             return "closed the line to the grader"
         if status >= 0:
             return f"ended its own process, with status {status}"
+        if _computed() - self._before > self._seconds:      # which the kernel has seen first
+            return f"took longer than {self._seconds:g} s of computing"
         return f"its process was ended by {signal.Signals(-status).name}"
 
     def close(self) -> None:
@@ -190,6 +198,7 @@ class _Child:
             with suppress(OSError):
                 pipe.close()
         self._process.wait()
+        self.alive.discard(self)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _stop(self, why: str) -> None:
@@ -204,6 +213,18 @@ class _Child:
         for process in _mentioning(self.folder):
             with suppress(OSError):
                 os.kill(process, signal.SIGKILL)
+
+
+def end_all() -> None:
+    """Kill all submissions that this process has started."""
+    for child in list(_Child.alive):
+        child._stop("")
+
+
+def _computed() -> float:
+    """The processor time of all processes that this one has started and that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _mentioning(folder: str) -> list[int]:

@@ -11,7 +11,7 @@ Shapes      x (N, C, H, W)    w (O, C, KH, KW)    b (O,)    y (N, O, OH, OW)
             OH = ⌊(H + 2·p − KH) / s⌋ + 1,    OW = ⌊(W + 2·p − KW) / s⌋ + 1
             (pixels beyond the last whole step are seen by no filter)
 Rules       the filter is not flipped: tap (0,0) lies on the patch's upper left pixel.
-            Never write into x, w or b.
+            New arrays have x's dtype: np.zeros(shape, dtype=x.dtype). Never write into x, w or b.
 
 Worked example: one image, one channel, one filter, s = 1, p = 0, b = [0.5]
 

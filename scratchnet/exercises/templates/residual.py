@@ -9,8 +9,7 @@ A layer inside yours is used as yours will be: y = part.forward(x) and, once for
 dx = part.backward(dy). Its backward also adds into the gradients of its own parameters.
 
 Shapes      x, y, dy, dx  (N, C, H, W): f keeps the shape, so x can be added as it is
-Rules       x is used twice. Never write into an array that somebody else may hold: x and dy are
-            not yours, and what a part returns may be remembered by it.
+Rules       x is used twice. Never write into x or dy: they are not yours.
 
 Worked example: suppose f(x) = −3x
 

@@ -58,8 +58,9 @@ def diagnose(subject: Subject, rows: list[Row], findings: list[Finding], others:
         settings = small_settings(subject, subject.run(subject.dys), others,
                                   [row.name for row in wrong], rng)
         causes = calls(subject)
+        here = Setting(subject)
         for row in wrong[:MOST_ARGUMENTS]:      # inputs come first; one mistake spoils many
-            causes += _causes_of(settings, row)
+            causes += _causes_of(settings, row, here)
     return sorted(causes, key=lambda cause: CONFIDENCE.index(cause.confidence))
 
 
@@ -100,7 +101,7 @@ def calls(subject: Subject) -> list[Cause]:
     return causes
 
 
-def _causes_of(settings: list[Setting], row: Row) -> list[Cause]:
+def _causes_of(settings: list[Setting], row: Row, here: Setting) -> list[Cause]:
     name = row.name
     asked = [s for s in settings if name in s.names]
     bad = [s for s in asked if s.wrong(name)]
@@ -115,7 +116,7 @@ def _causes_of(settings: list[Setting], row: Row) -> list[Cause]:
     order = (*PATTERNS[:4], *OF_BLOCKS, *PATTERNS[4:]) if is_block(bad[0].subject.layer) \
         else (*PATTERNS, *EXPERIMENTS)
     for rank, hypothesis in enumerate(order):
-        for hint, strength in _agreed(hypothesis, bad, name):
+        for hint, strength in _agreed(hypothesis, bad, name, here):
             evidence = hint.evidence + (f"; {only}" if only else
                                         f"; in {len(bad)} settings" if len(bad) > 1 else "")
             causes.append((CONFIDENCE.index(strength), rank, Cause(
@@ -132,18 +133,21 @@ def _causes_of(settings: list[Setting], row: Row) -> list[Cause]:
     return causes or [Cause("unknown", name, _where(bad[0], name), row.note, "guess")]
 
 
-def _agreed(hypothesis: Any, bad: list[Setting], name: str) -> list[tuple[Hint, str]]:
+def _agreed(hypothesis: Any, bad: list[Setting], name: str, here: Setting
+            ) -> list[tuple[Hint, str]]:
     """The hints of this hypothesis, and how sure they are: those that every setting gives.
 
     What is seen in a pattern (rows of zeros, a missing term) may look different with another
     number of samples, so one setting is enough, but makes it less sure.
     """
     found = [hypothesis(s, name) for s in bad]
+    if hypothesis is patterns.multiple and all(found) and len(bad[0].y_shape) == len(here.y_shape):
+        found.append(patterns.multiple_here(here, name))    # at the user's sizes, too
     keys = dict.fromkeys(key for hints in found for key in hints)
     agreed = []
     for key in keys:
         hints = [hints[key] for hints in found if key in hints]
-        if len(hints) < len(bad) and hypothesis not in PATTERN_ONLY:
+        if len(hints) < len(found) and hypothesis not in PATTERN_ONLY:
             continue
         weakest = max(hints, key=lambda hint: CONFIDENCE.index(hint.strength)).strength
         agreed.append((hints[0], "likely" if weakest == "exact" and len(hints) == 1 else weakest))

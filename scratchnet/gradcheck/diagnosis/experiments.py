@@ -5,6 +5,7 @@ is run again with another parameter, another input, another constant, in the oth
 one of its parts frozen, and its Jacobian compared with A. What reproduces A, explains it.
 """
 import copy
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -274,6 +275,7 @@ def terms(s: Setting, name: str) -> dict[str, Hint]:
 
 
 NICE = (0, 1, -1, 2, 0.5, -2)
+_ONE_AT_A_TIME = threading.RLock()
 MOST_PARTS, FEW_PARTS = 40, 12
 
 
@@ -337,7 +339,7 @@ def terms_of_parts(s: Setting, name: str) -> dict[str, Hint]:
     of forward for each.
     """
     leaves = parts_of(s.subject.truth.layer)
-    if not leaves:
+    if not leaves or not s.complex_step:
         return {}
     rng = np.random.default_rng(0)
     us = [rng.standard_normal(s.value(name).shape) for _ in range(4)]
@@ -370,7 +372,7 @@ def terms_of_parts(s: Setting, name: str) -> dict[str, Hint]:
 def skipped(s: Setting, name: str) -> dict[str, Hint]:
     """A block: right if dy passed one of its parts (a ReLU, a norm) unchanged?"""
     found = {}
-    for path, part in parts_of(s.subject.truth.layer):
+    for path, part in parts_of(s.subject.truth.layer) if s.complex_step else ():
         if _reproduces(s, name, layer=_with_part(s, part, _Through)):
             found[path] = Hint(f"{d(name)}: {path} is skipped in backward: dy passes it unchanged, "
                                f"as if it were not there", f"reproduced with {path} passed over")
@@ -380,7 +382,7 @@ def skipped(s: Setting, name: str) -> dict[str, Hint]:
 def skipped_on_a_way(s: Setting, name: str) -> dict[str, Hint]:
     """The same, for one of the ways that lead to a part: a shortcut that gets dy itself."""
     leaves = parts_of(s.subject.truth.layer)
-    if not 1 < len(leaves) <= FEW_PARTS:
+    if not 1 < len(leaves) <= FEW_PARTS or not s.complex_step:
         return {}
     rng = np.random.default_rng(0)
     us = [rng.standard_normal(s.value(name).shape) for _ in range(2)]
@@ -417,6 +419,8 @@ def left_out(s: Setting, name: str) -> dict[str, Hint]:
                             ("tanh", "the derivative of tanh is left out"),
                             ("exp", "the derivative of exp is left out"),
                             ("sqrt", "the derivative of the square root is left out")):
+        if not s.complex_step:
+            break
         with _derivative_of_one(function) as called:
             right = _reproduces(s, name)
         if right and called:
@@ -428,21 +432,29 @@ def left_out(s: Setting, name: str) -> dict[str, Hint]:
 @contextmanager
 def _derivative_of_one(function: str) -> Iterator[list]:
     """np.function(…) returns its value, and hands on the derivative of its argument."""
-    original, called = getattr(np, function), []
+    original, called, here = getattr(np, function), [], threading.get_ident()
 
-    def through(*args: Any, **options: Any) -> Any:
-        y = original(*args, **options)
-        inner = [a for a in args if np.iscomplexobj(a) and np.shape(a) == np.shape(y)]
-        if len(inner) != 1 or options:
-            return y
-        called.append(function)
-        return y.real + 1j * inner[0].imag
+    class Through:
+        """np.function, but for this thread's complex numbers."""
 
-    setattr(np, function, through)
-    try:
-        yield called
-    finally:
-        setattr(np, function, original)
+        def __call__(self, *args: Any, **options: Any) -> Any:
+            y = original(*args, **options)
+            inner = [a for a in args if np.iscomplexobj(a) and np.shape(a) == np.shape(y)]
+            if len(inner) != 1 or options or threading.get_ident() != here:
+                return y
+            called.append(function)
+            return y.real + 1j * inner[0].imag
+
+        def __getattr__(self, name: str) -> Any:        # np.maximum.reduce, …
+            return getattr(original, name)
+
+    with _ONE_AT_A_TIME:
+        original = getattr(np, function)
+        setattr(np, function, Through())
+        try:
+            yield called
+        finally:
+            setattr(np, function, original)
 
 
 def parts_of(layer: Any) -> list[tuple[str, Any]]:
@@ -550,10 +562,13 @@ class Norm(NamedTuple):
     axes: tuple
     gamma: np.ndarray
     eps: float
+    ddof: int = 0           # σ² is divided by m − ddof
 
     def terms(self, dy: np.ndarray, wrong: str = "", term: str = "") -> dict[str, np.ndarray]:
         """The three terms of dx; one of them, or all, with a mistake in it."""
-        mean, var = (f(self.x, axis=self.axes, keepdims=True) for f in (np.mean, np.var))
+        mean = self.x.mean(axis=self.axes, keepdims=True)
+        var = self.x.var(axis=self.axes, keepdims=True, ddof=self.ddof)
+        m = self.x.size // mean.size
         std = np.sqrt(var + self.eps)
         hat = (self.x - mean) / std
         terms = {}
@@ -562,6 +577,8 @@ class Norm(NamedTuple):
             axes = NORM_MISTAKES[how](self.x.ndim) if how.startswith("over") else self.axes
             g = dy if how == "γ left out" else dy * self.gamma
             h = self.x - mean if how == "x − μ for x̂" else self.x if how == "x for x̂" else hat
+            if n == "variance" and how != "m for m − 1":
+                h = h * (m / (m - self.ddof))
             sigma = (1.0 if how == "1/σ left out" else var + self.eps if how == "1/σ² for 1/σ"
                      else 1 / std if how == "σ for 1/σ" else std)
             terms[n] = (g if n == "direct" else -g.mean(axis=axes, keepdims=True)
@@ -571,7 +588,7 @@ class Norm(NamedTuple):
 
 NORM_MISTAKES = {
     "γ left out": None, "1/σ left out": None, "1/σ² for 1/σ": None, "σ for 1/σ": None,
-    "x − μ for x̂": None, "x for x̂": None,
+    "x − μ for x̂": None, "x for x̂": None, "m for m − 1": None,
     "over the batch (the wrong axes)": lambda n: (0,),
     "over the channels or features (the wrong axes)": lambda n: (1,),
     "over the pixels only (the wrong axes)": lambda n: (2, 3) if n == 4 else (0,),
@@ -615,22 +632,23 @@ def normalisation(s: Setting, name: str) -> Norm | None:
             except ValueError:
                 continue
     epsilons = {1e-5, 1e-8, 1e-7, 1e-6, 1e-3, 1e-12, 0.0, *constants(s).values()}
-    for axes in axes_sets:
-        mean, var = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
+    for axes, ddof in ((axes, ddof) for axes in axes_sets for ddof in (0, 1)):
+        mean = x.mean(axis=axes, keepdims=True)
         m = x.size // mean.size
         if m < 2:
             continue
+        var = x.var(axis=axes, keepdims=True, ddof=ddof)
         for gamma in factors:
             for eps in epsilons:
                 if eps < 0:
                     continue
                 std = np.sqrt(var + eps)
                 hat = (x - mean) / std
-                slope = gamma / std * (1 - 1 / m - hat * hat / m)
-                if not same(slope.ravel(), direct_slope, 1e-7):
+                slope = gamma / std * (1 - 1 / m - hat * hat / (m - ddof))
+                if not same(slope.ravel(), direct_slope, 10 * s.tolerance):
                     continue
 
-                norm = Norm(x, axes, gamma, eps)
+                norm = Norm(x, axes, gamma, eps, ddof)
                 dy = np.random.default_rng(0).standard_normal(x.shape)
                 if s.match(sum(norm.terms(dy).values()).ravel(), dy.ravel() @ N):
                     return norm

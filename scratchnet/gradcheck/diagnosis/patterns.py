@@ -3,13 +3,14 @@
 Each function compares A (backward's) with N (the truth) for one argument and returns the
 explanations that fit, as {key: Hint}; the key is what several settings must agree on.
 """
+import inspect
 from collections.abc import Iterator
 from itertools import combinations, permutations
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.gradcheck.diagnosis.setting import Setting, same
+from scratchnet.gradcheck.diagnosis.setting import Setting, is_block, same
 
 
 class Hint(NamedTuple):
@@ -65,8 +66,20 @@ def multiple(s: Setting, name: str) -> dict[str, Hint]:
     """A = c·N with c named from the sizes and constants at hand."""
     A, N = s.analytic(name), s.numeric(name)
     c = np.vdot(N, A) / max(np.vdot(N, N), 1e-300)
-    if not c or not s.match(A, c * N):
+    return _named_multiple(s, name, c) if c and s.match(A, c * N) else {}
+
+
+def multiple_here(s: Setting, name: str) -> dict[str, Hint]:
+    """The same for inputs of any size, given that it is a multiple: from one direction."""
+    g = np.asarray(s.gradient(name))
+    try:
+        true = float(np.concatenate([np.ravel(dy) for dy in s.subject.dys]) @ s.along(name, g))
+    except Exception:                   # no complex step: believe the smaller ones
         return {}
+    return _named_multiple(s, name, float(np.vdot(g, g)) / true) if true else {}
+
+
+def _named_multiple(s: Setting, name: str, c: float) -> dict[str, Hint]:
     if abs(c + 1) < 1e-9:
         return {"sign": Hint(f"{d(name)} is exactly the negative of the true gradient: a sign is "
                              f"wrong", "times −1")}
@@ -144,10 +157,15 @@ def factors(s: Setting, name: str) -> Iterator[tuple[str, float, str]]:
                                      f"wrong{mode}")
     yield "2", 2.0, (": a factor 2 too many, or added twice" if not isinstance(s.key(name), int)
                      else ": a factor 2 too many, or counted twice")
-    if x.ndim == 4 and x.shape[2] != x.shape[3]:
-        yield "W/H", x.shape[3] / x.shape[2], ": H·H where H·W is meant?"
-        yield "H/W", x.shape[2] / x.shape[3], ": W·W where H·W is meant?"
     yield "1/2", 0.5, ": a factor 2 is missing"
+    lengths = {f"{n}.shape[{j}]": side for n in s.names
+               for j, side in enumerate(s.value(n).shape) if side > 1}
+    for a, p in lengths.items():
+        yield f"√({a})", p ** 0.5, ": a factor 1/√d is missing, or stands there twice"
+        yield f"1/√({a})", p ** -0.5, ": a factor √d is missing, or 1/√d stands there twice"
+        for b, q in lengths.items():
+            if p != q:
+                yield f"{a}/{b}", p / q, ": divided by the one where the other is meant?"
 
 
 def windows(layer: Any) -> Iterator[tuple[int, int]]:
@@ -430,7 +448,8 @@ def rows(s: Setting, name: str) -> dict[str, Hint]:
                 f"{len(ends)} outputs: a head, a branch) is never used", "its rows are 0, the "
                 "others are right")}
     for i, labels in enumerate(s.subject.inputs):
-        if labels.dtype.kind in "iu" and labels.shape == s.y_shape[:1]:
+        if labels.dtype.kind in "iu" and labels.ndim and labels.shape == s.y_shape[:labels.ndim]:
+            labels = labels.ravel()
             again = np.array([label in labels[n + 1:] for n, label in enumerate(labels)])
             if again.any() and (off.reshape(len(again), -1).any(axis=1) == again).all():
                 which = s.subject.input_name(i)
@@ -646,11 +665,12 @@ def misrouted(s: Setting, name: str) -> dict[str, Hint]:
             f"maximum, or of the window) is wrong, or is used wrongly",
             f"{went.sum()} of {(one_n == 1).sum()} outputs are misrouted{lost}")}
     if (one_a > 1).any():
-        return {"shared": Hint(f"{d(name)}: an output that depends on one number (the maximum) "
-                               f"gives gradient to several: the maximum's mask is missing or wrong",
+        return {"shared": Hint(f"{d(name)}: each output depends on one number, but gives gradient "
+                               f"to several: a mask (the maximum's?) is missing or wrong, or it is "
+                               f"repeated where it should not be",
                                f"up to {one_a.max()} numbers get a share"
                                + (", which add up to the right amount" if sums.all() else ""),
-                               strength="likely" if np.ptp(one_a[one_n == 1]) == 0 else "guess")}
+                               strength="guess")}
     return {}
 
 
@@ -663,6 +683,69 @@ def exchanged(s: Setting, name: str) -> dict[str, Hint]:
             how = ": the gradients of the inputs are returned in another order" if is_input else ""
             return {other: Hint(f"{d(name)} is what {d(other)} should be (swapped){how}",
                                 f"it equals the true {d(other)}")}
+    alike = [other for other in s.names if isinstance(s.key(other), int) and is_input
+             and s.value(other).shape == s.value(name).shape]
+    if len(alike) > 1 and s.match(A, sum(s.numeric(other) for other in alike)):
+        return {"sum": Hint(f"{d(name)} is the sum of the gradients of all inputs: each input gets "
+                            f"its own only", f"the sum of those of {', '.join(alike)}")}
+    return {}
+
+
+def label_only(s: Setting, name: str) -> dict[str, Hint]:
+    """A loss: wrong only at the entries of the true classes."""
+    z = s.value(name)
+    labels = [x for x in s.subject.inputs if x.dtype.kind in "iu" and x.shape == z.shape[:1]]
+    if z.ndim != 2 or len(labels) != 1 or s.y_shape:
+        return {}
+    off = np.abs(s.analytic(name) - s.numeric(name)).reshape(z.shape)
+    off = off > 1e-9 * np.abs(s.numeric(name)).max()
+    own = np.zeros_like(off)
+    own[np.arange(len(z)), labels[0]] = True
+    if off.any() and (off <= own).all():
+        return {"label": Hint(f"{d(name)} is wrong only at the entries of the true classes (the "
+                              f"labels): what is subtracted, or counted, there is not right",
+                              f"{off.sum()} of {len(z)} of them; all the others are right",
+                              strength="likely")}
+    return {}
+
+
+def windows_differ(s: Setting, name: str) -> dict[str, Hint]:
+    """Means over windows: each output shares out the right amount, among the wrong numbers."""
+    A, N = s.analytic(name), s.numeric(name)
+    if not isinstance(s.key(name), int) or not N.any():
+        return {}
+    tiny = 1e-9 * np.abs(N).max()
+    used, true = np.abs(A) > tiny, np.abs(N) > tiny
+    if (used == true).all() or not used.any(axis=1).all() or true.sum(axis=1).max() < 2:
+        return {}
+    even = all(np.ptp(np.where(mask, J, J.max(axis=1, keepdims=True)), axis=1).max() < tiny * 10
+               for J, mask in ((A, used), (N, true)))
+    if not even or not np.allclose(A.sum(axis=1), N.sum(axis=1), rtol=1e-9):
+        return {}
+    how = ("smaller than" if (used <= true).all() else "larger than" if (used >= true).all() else
+           "at another place than")
+    return {"windows": Hint(
+        f"{d(name)}: backward's windows are {how} forward's: each output shares out the right "
+        f"amount, but among the wrong pixels (the first or last row or column of a window)",
+        f"{(used != true).any(axis=1).sum()} of {len(A)} windows differ")}
+
+
+def projection(s: Setting, name: str) -> dict[str, Hint]:
+    """Something is divided by its norm, or its mean is taken off: that term is missing."""
+    A, N, v = s.analytic(name), s.numeric(name), s.value(name)
+    for over in ([], *([j] for j in range(v.ndim) if v.ndim > 1)):
+        # groups: the whole array, or one group for each index along an axis
+        groups = np.moveaxis(np.arange(v.size).reshape(v.shape), over, range(len(over)))
+        groups = groups.reshape(v.shape[over[0]] if over else 1, -1)
+        for u, says in ((v.ravel(), f"the norm of {name}"),
+                        (np.ones(v.size), f"the mean of {name}")):
+            projected = A.copy()
+            for g in groups:
+                along = u[g] / np.linalg.norm(u[g])
+                projected[:, g] -= np.outer(A[:, g] @ along, along)
+            if groups.shape[1] > 1 and s.match(projected, N):
+                return {says: Hint(f"{d(name)}: the term through {says} is missing: it is taken as "
+                                   f"a constant", "what is missing is the part along it")}
     return {}
 
 
@@ -783,9 +866,12 @@ def shortcut(s: Setting, name: str) -> dict[str, Hint]:
     eye, D = np.eye(s.rows), A - N
     if s.match(A, eye) and not (N - np.diag(np.diag(N))).any():
         return {}               # elementwise: the table of slopes says it better
+    parts = is_block(s.subject.layer) or "+" in _source(s)
     if s.match(D, -eye) or s.match(A + eye, N):
         return {"shortcut": Hint(f"{d(name)}: the shortcut's term is missing: dy itself, which "
                                  f"reaches x unchanged, must be added", "exactly dy is missing")}
+    if not parts:
+        return {}
     if s.match(A - eye, N):
         return {"shortcut twice": Hint(f"{d(name)}: the shortcut's term (dy itself) is added once "
                                        f"too often", "exactly dy is too much")}
@@ -794,8 +880,16 @@ def shortcut(s: Setting, name: str) -> dict[str, Hint]:
                                       f"subtracted)", "exactly 2·dy is missing")}
     if s.match(A, eye):
         return {"dy": Hint(f"{d(name)} is dy itself: the term of everything else (the branch, the "
-                           f"layer) is missing; only the shortcut is left", "A is the identity")}
+                           f"layer) is missing", "A is the identity")}
     return {}
+
+
+def _source(s: Setting) -> str:
+    """The text of forward, where there is one: is anything added in it?"""
+    try:
+        return inspect.getsource(type(s.subject.layer).forward)
+    except (OSError, TypeError):
+        return ""
 
 
 def product_rule(s: Setting, name: str) -> dict[str, Hint]:
@@ -873,7 +967,7 @@ def diagonal(s: Setting, name: str) -> dict[str, Hint]:
     if (N - diag).any() and s.match(A - own, N - diag):
         return {"own": Hint(f"{d(name)}: the own (direct) term of each number is wrong; all cross "
                             f"terms (to other numbers) are right",
-                            "the Jacobian is right off its diagonal", strength="likely")}
+                            "the Jacobian is right off its diagonal", strength="guess")}
     if (N - diag).any() and s.match(A, diag):
         return {"diagonal": Hint(f"{d(name)}: only the diagonal of the Jacobian (each output's own "
                                  f"input) is counted; the cross terms are missing (every output "
@@ -956,5 +1050,6 @@ def _few(values: np.ndarray, digits: int = 4) -> str:
     return shown + (", …" if np.size(values) > 4 else "")
 
 
-PATTERNS = (zero, precision, multiple, exchanged, slopes, moved, misrouted, rows, columns,
+PATTERNS = (zero, precision, multiple, exchanged, slopes, moved, label_only, projection,
+            windows_differ, misrouted, rows, columns,
             shortcut, product_rule, turned, diagonal, summed, ratios, overwritten, extra)

@@ -19,4 +19,8 @@ WRONG = [
      r"the sum of each window"),
     ("padding always counted", "int(self.count_include_pad)", "1",
      r"count_include_pad=False makes no difference"),
+    ("not padded", "K, s, p = self.kernel_size, self.stride, self.padding\n        padded = np.pad",
+     "K, s, p = self.kernel_size, self.stride, 0\n        padded = np.pad", r"padding is ignored"),
+    ("rounded up", "OH, OW = (H + 2 * p - K) // s + 1, (W + 2 * p - K) // s + 1",
+     "OH, OW = -(-(H + 2 * p - K) // s) + 1, -(-(W + 2 * p - K) // s) + 1", r"rounded down"),
 ]

@@ -39,4 +39,11 @@ WRONG = [
      r"stayed as they were|after forward, running_"),
     ("variance with m − 1", "** 2).mean(axis=(0, 2, 3))", "** 2).sum(axis=(0, 2, 3)) / (m - 1)",
      r"has m − 1 in it"),
+    ("ε beside the root", "std = np.sqrt(var + self.eps)", "std = np.sqrt(var) + self.eps",
+     r"under the root"),
+    ("mode asked again", "x_hat, std, training = self.recall(dy)",
+     "x_hat, std, _ = self.recall(dy)\n        training = self.training",
+     r"asked for the mode again"),
+    ("running average written into", "self.running_mean = (", "self.running_mean[:] = (",
+     r"wrote into running_mean"),
 ]

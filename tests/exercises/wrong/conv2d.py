@@ -31,4 +31,6 @@ WRONG = [
     ("columns of the first call", "self.remember(x.shape, columns, y=y)",
      "self.kept = getattr(self, \"kept\", columns)\n"
      "        self.remember(x.shape, self.kept, y=y)", r"stale|first|remember"),
+    ("not padded", "        OH = (H + 2 *", "        self.padding = (0, 0)\n        OH = (H + 2 *",
+     r"padding is ignored"),
 ]

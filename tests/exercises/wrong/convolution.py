@@ -16,4 +16,8 @@ WRONG = [
     ("last row missing", "for i in range(OH):", "for i in range(OH - 1):", r"last row"),
     ("padding not in the middle", "padding:padding + H, padding:padding + W", ":H, :W",
      r"shifted"),
+    ("not padded", "    OH = (H + 2 * padding", "    padding = 0\n    OH = (H + 2 * padding",
+     r"padding is ignored"),
+    ("y of fixed dtype", "y = np.zeros((N, O, OH, OW), dtype=x.dtype)",
+     "y = np.zeros((N, O, OH, OW))", r"conv2d gave float64 for float32"),
 ]

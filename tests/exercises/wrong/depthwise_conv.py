@@ -20,4 +20,6 @@ WRONG = [
     ("first kernel for all",
      "w = self.weight.value[:, :, u, v, None]                     # (C, 1, 1)",
      "w = self.weight.value[:1, :, u, v, None]", r"first channel's kernel"),
+    ("not padded", "K, s, p = self.kernel_size, self.stride, self.padding\n        padded = np.pad",
+     "K, s, p = self.kernel_size, self.stride, 0\n        padded = np.pad", r"padding is ignored"),
 ]

@@ -50,4 +50,22 @@ WRONG = [
     ("the mean", "= window.max(axis=2)", "= window.mean(axis=2)", r"the mean of each window"),
     ("one pixel apart", "window = x[:, :, i * s:i * s + K, j * s:j * s + K]",
      "window = x[:, :, i:i + K, j:j + K]", r"one pixel after the one before"),
+    ("over all channels", "= window.max(axis=2)", "= window.max(axis=(1, 2))[:, None]",
+     r"over all channels too"),
+    ("over everything", "= window.max(axis=2)", "= window.max()", r"all images and channels too"),
+    ("rounded up", """OH, OW = (H - K) // s + 1, (W - K) // s + 1
+        y = np.zeros((N, C, OH, OW), dtype=x.dtype)
+        winner = np.zeros((N, C, OH, OW), dtype=int)
+        for i in range(OH):
+            for j in range(OW):
+                window = x[:, :, i * s:i * s + K, j * s:j * s + K].reshape(N, C, K * K)""",
+     """OH, OW = -(-(H - K) // s) + 1, -(-(W - K) // s) + 1
+        y = np.zeros((N, C, OH, OW), dtype=x.dtype)
+        winner = np.zeros((N, C, OH, OW), dtype=int)
+        for i in range(OH):
+            for j in range(OW):
+                window = x[:, :, i * s:i * s + K, j * s:j * s + K].reshape(N, C, -1)""",
+     r"rounded down"),
+    ("y of fixed dtype", "y = np.zeros((N, C, OH, OW), dtype=x.dtype)",
+     "y = np.zeros((N, C, OH, OW))", r"forward gave float64 for float32 .*dtype=x.dtype"),
 ]

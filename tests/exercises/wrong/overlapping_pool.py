@@ -16,4 +16,20 @@ WRONG = [
      r"negative maxima came out as 0"),
     ("not padded", "K, s, p = self.kernel_size, self.stride, self.padding\n        padded = np.pad",
      "K, s, p = self.kernel_size, self.stride, 0\n        padded = np.pad", r"padding is ignored"),
+    ("over all channels", "= window.max(axis=2)", "= window.max(axis=(1, 2))[:, None]",
+     r"over all channels too"),
+    ("over everything", "= window.max(axis=2)", "= window.max()", r"all images and channels too"),
+    ("rounded up", """OH, OW = (H + 2 * p - K) // s + 1, (W + 2 * p - K) // s + 1
+        y = np.zeros((N, C, OH, OW), dtype=x.dtype)
+        winner = np.zeros((N, C, OH, OW), dtype=int)
+        for i in range(OH):
+            for j in range(OW):
+                window = padded[:, :, i * s:i * s + K, j * s:j * s + K].reshape(N, C, K * K)""",
+     """OH, OW = -(-(H + 2 * p - K) // s) + 1, -(-(W + 2 * p - K) // s) + 1
+        y = np.zeros((N, C, OH, OW), dtype=x.dtype)
+        winner = np.zeros((N, C, OH, OW), dtype=int)
+        for i in range(OH):
+            for j in range(OW):
+                window = padded[:, :, i * s:i * s + K, j * s:j * s + K].reshape(N, C, -1)""",
+     r"rounded down"),
 ]

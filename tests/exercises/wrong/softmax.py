@@ -19,4 +19,6 @@ WRONG = [
     ("gradient averaged over all", "dz *= dy / N", "dz *= dy / dz.size", r"1/C|classes|channel"),
     ("negative", "dz *= dy / N", "dz *= -dy / N", r"negative|sign"),
     ("dy ignored", "dz *= dy / N", "dz /= N", r"not linear|multiply by dy|dy = 0|ignor"),
+    ("every image with every label", "log_p[np.arange(N), labels].mean()",
+     "log_p[:, labels].mean()", r"labels of all images"),
 ]

@@ -14,7 +14,7 @@ import pytest
 def check_or_fail(layer: Any, *inputs: Any, **options: Any) -> None:
     """As assert_correct(layer, *inputs, probes=…, tolerance=…, rng=…, reference=…); fails the
     test with the report alone, without a traceback."""
-    from scratchnet.gradcheck import assert_correct  # only where a test asks for it
+    from scratchnet.gradcheck import assert_correct  # here: NumPy only where a test asks for it
     __tracebackhide__ = True
     try:
         assert_correct(layer, *inputs, **options)

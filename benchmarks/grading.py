@@ -3,9 +3,9 @@
     python benchmarks/grading.py            some minutes
 
 Solutions, known wrong solutions, untouched templates, broken files and every attack of
-tests/exercises/attacks, dealt out to fifty-four students by a seed. Prints and writes how long it took,
-what became of each kind, and how responsive the machine was meanwhile: the longest time that a
-sleep of 50 ms took in another process.
+tests/exercises/attacks, dealt out to fifty-four students by a seed. Prints and writes how long it
+took, what became of each kind, and how responsive the machine was meanwhile: the longest time that
+a sleep of 50 ms took in another process.
 
 Writes benchmarks/results/grading.json.
 """

@@ -36,7 +36,7 @@ def add_commands(subparsers: Any) -> None:
 
     def add_timed(run: Callable, what: str) -> None:
         add_named(run, what).add_argument(
-            "--time", type=_seconds, default=limit.SECONDS, metavar="SECONDS",
+            "--time", type=seconds, default=limit.SECONDS, metavar="SECONDS",
             help="end a check that takes longer (default: %(default)g); 0: never, and in this "
                  "process, so that breakpoint() works")
 
@@ -221,12 +221,12 @@ def _check(workspace: Workspace, name: str, seconds: float,
     return result
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     """The argument of --time."""
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
+    value = float(text)
+    if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected seconds, 0 or more; got {text}")
-    return seconds
+    return value
 
 
 def _wrapped(text: str) -> str:

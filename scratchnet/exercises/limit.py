@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,9 @@ def check_within(seconds: float, name: str, path: str | os.PathLike, kind: str =
 
 def _read(lines: Any, messages: queue.SimpleQueue) -> None:
     """Hand on what the child says; then, that it has ended."""
-    for line in lines:
-        messages.put(json.loads(line))
+    with suppress(ValueError):          # half a line: the child was killed as it wrote
+        for line in lines:
+            messages.put(json.loads(line))
     messages.put(("ended", None))
 
 

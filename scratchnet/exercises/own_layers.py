@@ -106,7 +106,7 @@ class OwnLayers:
               + (", ".join(f"{count} {name}" for name, count in replaced.items()) or "none"))
         for (name, reason), places in left.items():
             print(f"  the library's stays in {', '.join(places)}: your {name} {reason}")
-        for name in set(self.classes) - set(replaced) - {name for name, _ in left}:
+        for name in sorted(set(self.classes) - set(replaced) - {name for name, _ in left}):
             print(f"  there is no {name} in this network")
 
 

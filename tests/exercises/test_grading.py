@@ -846,6 +846,8 @@ def running(tmp_path):
              "PYTHONPATH": str(HERE.parents[1])})
     yield process
     process.kill()
+    for pid in started_by(process):
+        os.kill(pid, signal.SIGKILL)
     process.communicate()
 
 
@@ -869,6 +871,13 @@ def until(condition):
             return
         time.sleep(0.05)
     raise AssertionError("that did not come about within 10 s")
+
+
+@linux
+def test_a_killed_grader_leaves_no_process(running, tmp_path):
+    until(lambda: len(processes(str(tmp_path / "temporary"))) == 2)
+    running.kill()
+    until(lambda: not started_by(running) and not processes(str(tmp_path / "temporary")))
 
 
 @linux

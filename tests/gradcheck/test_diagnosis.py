@@ -99,7 +99,7 @@ TOLD = [        # what, layer, inputs, confidence, what the first cause says
     ("keepdims", Affine(5, 3, dx=lambda x, dy, w: (dy @ w)[None]), FLAT, "exact",
      "an axis of length 1 too many"),
     ("None", Affine(5, 3, dx=lambda x, dy, w: None), FLAT, "exact",
-     "does backward end without return?"),
+     "backward ends without return"),
     ("not written", Affine(5, 3, dx=lambda x, dy, w: Layer().backward(dy)), FLAT, "exact",
      "backward is not written yet"),
     ("slope at x", Elementwise(np.tanh, lambda x, y: 1 - x * x), IMAGES, "exact",

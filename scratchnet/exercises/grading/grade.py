@@ -14,13 +14,14 @@ import secrets
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,7 @@ def _in_pool(tasks: list[Task], workers: int, note: Callable,
              work: Callable = grade_one) -> list[Task]:
     """Grade in other processes; the tasks of which nothing came, because one of those died."""
     left, folder = list(tasks), tempfile.mkdtemp(prefix="scratchnet-")
+    others = active_children()
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (folder,))
     try:
         with _later(signal.SIGINT):
@@ -226,7 +228,7 @@ def _in_pool(tasks: list[Task], workers: int, note: Callable,
     except BrokenProcessPool:           # while submitting
         pass
     except BaseException:
-        processes = active_children()
+        processes = [process for process in active_children() if process not in others]
         for process in processes:
             process.terminate()
         for process in processes:
@@ -253,12 +255,17 @@ def _later(wanted: signal.Signals) -> Iterator[None]:
 
 
 def _begin(folder: str) -> None:
-    """The first thing that a process of the pool does. Its submissions live in `folder`, and end
-    when it is told to end; what Ctrl-C means, its parent knows."""
+    """The first thing that a process of the pool does. Its submissions live in `folder`; with them
+    it ends when it is told to, or when its parent is gone. What Ctrl-C means, its parent knows."""
     def end(*signal_and_frame: object) -> None:
         end_all()
         os._exit(1)
 
+    def orphaned() -> None:
+        parent_process().join()
+        end()
+
+    threading.Thread(target=orphaned, daemon=True).start()
     tempfile.tempdir = folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end)

@@ -19,8 +19,12 @@ def before_values(subject: Subject, wrong: list[Row], findings: list[Finding]) -
     bad = {f.name: f for f in findings if f.verdict == "wrong"}
     if wrong and "keeps dtypes" in bad and bad["keeps dtypes"].message.startswith("float32 in"):
         del bad["keeps dtypes"]         # true, but not why the values are wrong in float64
-    causes = [Cause(name, "", *_words(subject, bad[name]), "exact")
-              for name in (*FIRST, *([] if wrong else LAST)) if name in bad]
+    causes = []
+    for name in (*FIRST, *([] if wrong else LAST)):
+        if name in bad:
+            says, evidence = _words(subject, bad[name])
+            causes.append(Cause(name, "", says, evidence,   # what ends in a question is no more
+                                "likely" if says.endswith("?") else "exact"))
     return causes
 
 
@@ -72,7 +76,7 @@ def _shape(subject: Subject, message: str) -> tuple[str, str]:
     found = re.search(r"shape (\(.*?\)); expected (\(.*?\)), like (.+)", message)
     if not found:
         if "NoneType" in message:
-            return f"{message}: does backward end without return?", "it returned None"
+            return f"{message}: backward ends without return", "it returned None"
         return message, "seen in one run"
     came, wanted = (tuple(int(n) for n in re.findall(r"\d+", found[i])) for i in (1, 2))
     name, size = found[3], int(np.prod(wanted))
@@ -86,7 +90,7 @@ def _shape(subject: Subject, message: str) -> tuple[str, str]:
     elif sorted(came) == sorted(wanted) and len(came) == len(wanted):
         why = "the axes are in another order: transposed"
     elif int(np.prod(came)) == size and len(came) > len(wanted):
-        why = "an axis of length 1 too many: summed with keepdims?"
+        why = "an axis of length 1 too many (summed with keepdims?)"
     elif int(np.prod(came)) == size:
         why = f"the same numbers in another shape: reshape to {name}'s shape"
     elif len(came) < len(wanted):

@@ -51,7 +51,7 @@ def test_the_commands_it_shows_run(tmp_path, monkeypatch, capsys):
     commands = [line.split("#")[0].split()[1:] for block in blocks("sh")
                 for line in block.splitlines() if line.startswith("scratchnet ")]
     assert [command[0] for command in commands] == [
-        "check", "check", *5 * ["exercise"], "lesson", "verify", "verify", "summary", "compare"]
+        "check", "check", *6 * ["exercise"], "lesson", "verify", "verify", "summary", "compare"]
     for command in commands[-3:]:           # before: exercises/test_commands.py, test_golden.py
         assert cli.main(command) == 0
     out = capsys.readouterr().out

@@ -12,8 +12,10 @@ from scratchnet.exercises.solution import LocalSolution
 from scratchnet.exercises.spec import Exercise, Hunt
 
 FOLDER = template("relu").parents[1] / "catalogue"
-MISTAKES = [pytest.param(name, *entry, id=f"{name}: {entry[0]}")
-            for name in NAMES for entry in wrong(name)]
+BLOCKS = {"inception", "residual", "bottleneck", "dense_layer", "squeeze_excitation", "nas_cell"}
+MISTAKES = [pytest.param(name, *entry, id=f"{name}: {entry[0]}",
+                         marks=[pytest.mark.slow] if name in BLOCKS and n >= 4 else [])
+            for name in NAMES for n, entry in enumerate(wrong(name))]
 every_exercise = pytest.mark.parametrize("name", NAMES)
 
 

@@ -318,10 +318,14 @@ def planted(mutant: Mutant) -> Iterator[None]:
     """The library with the mutant in the place of its original."""
     function = original_function(mutant)
     code, function.__code__ = function.__code__, _compiled(mutant, function.__code__)
+    defaults = function.__defaults__
+    if defaults:                                    # they are no part of the code
+        node = ast.parse(mutant.source).body[0]
+        function.__defaults__ = tuple(map(ast.literal_eval, node.args.defaults))
     try:
         yield
     finally:
-        function.__code__ = code
+        function.__code__, function.__defaults__ = code, defaults
 
 
 def _compiled(mutant: Mutant, original: CodeType) -> CodeType:

@@ -108,7 +108,7 @@ def _causes_of(settings: list[Setting], row: Row, here: Setting) -> list[Cause]:
     if not bad:
         return [Cause("unknown", name, f"{d(name)} is wrong, though not on smaller inputs like "
                       f"these", row.note, "guess")] if asked else []
-    only = _only_with(asked, bad)
+    only = _only_with(asked, bad, name)
     causes = []
     bad = sorted(bad, key=lambda s: (s.label == ONE, s.declared))[:ENOUGH]
     if len(bad) > 1 and bad[1].label == ONE:
@@ -154,7 +154,7 @@ def _agreed(hypothesis: Any, bad: list[Setting], name: str, here: Setting
     return agreed
 
 
-def _only_with(asked: list[Setting], bad: list[Setting]) -> str:
+def _only_with(asked: list[Setting], bad: list[Setting], name: str) -> str:
     """ "wrong only with stride 2", where what is wrong, or what is right, has a name."""
     labels = {s.label: s in bad for s in asked
               if s.declared and not s.label.startswith("everything")}
@@ -163,7 +163,7 @@ def _only_with(asked: list[Setting], bad: list[Setting]) -> str:
     if wrong and right:
         return (f"wrong only with {', '.join(wrong)}" if len(wrong) <= len(right) else
                 f"right only with {', '.join(right)}")
-    alone = [s for s in asked if s.label == ONE and s not in bad]
+    alone = [s for s in asked if s.label == ONE and s not in bad and np.any(s.gradient(name))]
     return "right with a batch of one, wrong with more" if alone and not right else ""
 
 

@@ -716,7 +716,8 @@ def windows_differ(s: Setting, name: str) -> dict[str, Hint]:
         return {}
     tiny = 1e-9 * np.abs(N).max()
     used, true = np.abs(A) > tiny, np.abs(N) > tiny
-    if (used == true).all() or not used.any(axis=1).all() or true.sum(axis=1).max() < 2:
+    if (used == true).all() or not used.any(axis=1).all() or true.sum(axis=1).max() < 2 \
+            or used.sum(axis=1).max() == 1:
         return {}
     even = all(np.ptp(np.where(mask, J, J.max(axis=1, keepdims=True)), axis=1).max() < tiny * 10
                for J, mask in ((A, used), (N, true)))

@@ -86,7 +86,8 @@ def main() -> None:
               "machine": {"processor": platform.processor() or platform.machine(),
                           "cpus": os.cpu_count(), "python": platform.python_version()},
               "submissions": len(dealt), "graded": len(outcomes), "seconds": round(seconds, 1),
-              "limit_seconds_of_processor_time": 20, "longest_sleep_of_50_ms": round(worst.value, 3),
+              "limit_seconds_of_processor_time": 20,
+              "longest_sleep_of_50_ms": round(worst.value, 3),
               "verdicts": {kind: dict(counts) for kind, counts in kinds.items()}}
     (HERE / "results" / "grading.json").write_text(
         json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

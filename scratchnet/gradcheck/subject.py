@@ -56,7 +56,7 @@ class Subject:
         self.floats = [i for i, x in enumerate(self.inputs) if x.dtype.kind == "f"]
 
         doubles = {id(a): a.astype(np.float64) for a in arrays_in(layer) if a.dtype.kind == "f"}
-        self.layer = _deepcopy(layer, doubles)
+        self.layer = copy_with(layer, doubles)
         self._complex: dict[int, Any] | None = None
         takes = inspect.signature(self.layer.backward).parameters.values()
         self.takes_dy = any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD,
@@ -81,7 +81,7 @@ class Subject:
                              f"the same names and shapes; different: {sorted(different)}")
         doubles = {id(a): a.astype(np.float64) for a in arrays_in(reference)
                    if a.dtype.kind == "f"}
-        truth.layer = _deepcopy(reference, doubles | {
+        truth.layer = copy_with(reference, doubles | {
             id(own[name]): array for name, array in state.items()})
         truth.is_layer, truth.slots, truth._complex, truth.truth = True, _layer_slots, None, truth
         return truth
@@ -118,7 +118,7 @@ class Subject:
                                            self.device)
             elif grad is not None:
                 memo[id(grad)] = np.float64(0)
-        return _deepcopy(self.layer, memo)
+        return copy_with(self.layer, memo)
 
     def fresh_to_write(self) -> Any:
         """A copy that shares not even its parameters: a wrong backward may write there."""
@@ -137,7 +137,7 @@ class Subject:
                 memo[id(old)] = to_device(replace[slot], self.device)
             if is_array(grad):
                 memo[id(grad)] = _NOTHING           # a forward needs no gradients
-        return _deepcopy(self.layer, memo)
+        return copy_with(self.layer, memo)
 
     def forward(self, inputs: list | None = None, layer: Any = None,
                 layout: Callable = np.copy) -> list[np.ndarray]:
@@ -162,7 +162,7 @@ class Subject:
                    if a.dtype.kind == "f"}
         return self.run([dy.astype(np.float32) for dy in map(np.asarray, self.dys)],
                         [x.astype(np.float32) if x.dtype.kind == "f" else x
-                         for x in self.inputs], _deepcopy(self.layer, singles))
+                         for x in self.inputs], copy_with(self.layer, singles))
 
     def backward(self, layer: Any, dys: list, layout: Callable = np.copy) -> list:
         """What backward returns for the differentiated inputs. Raises BackwardError."""
@@ -192,7 +192,7 @@ class Subject:
     def _find_slots(self, rng: np.random.Generator) -> Callable:
         """How to find the parameters of an object that is not ours: arrays that were there
         before forward (no caches) and have a gradient after backward."""
-        trial = _deepcopy(self.layer, {})
+        trial = copy_with(self.layer, {})
         there = list(arrays_in(trial))              # held, so that no id is used again
         known = set(map(id, there))
         ys = self.forward(layer=trial)
@@ -223,7 +223,7 @@ class Subject:
                     u = rng.uniform(0.1, 0.4, host.shape)           # a variance stays positive
                     varied[id(value)] = to_device(host * (1 + u) if host.all() else u,
                                                   device_of(value))
-        self.layer = _deepcopy(self.layer, varied)
+        self.layer = copy_with(self.layer, varied)
 
     def values(self) -> dict[str, np.ndarray]:
         """The parameters' values, by name, on the host."""
@@ -276,7 +276,7 @@ class Subject:
         for name, (value, _) in _foreign_slots(self.layer).items():
             if name in seen or name.split(".")[-1].startswith("_"):
                 continue
-            moved = _deepcopy(self.layer, {id(value): value * 1.25 + 0.01})
+            moved = copy_with(self.layer, {id(value): value * 1.25 + 0.01})
             ys = self.forward(layer=moved)
             if any(a.shape != b.shape or (a != b).any() for a, b in
                    zip(ys, first.ys, strict=True)):
@@ -337,7 +337,7 @@ def pin_randomness() -> None:
     random.setstate(_PYTHON_STATE)
 
 
-def _deepcopy(layer: Any, replace: dict[int, Any]) -> Any:
+def copy_with(layer: Any, replace: dict[int, Any]) -> Any:
     """copy.deepcopy, with the objects of these ids replaced instead of copied."""
     try:
         return copy.deepcopy(layer, dict(replace))

@@ -6,10 +6,23 @@ anything break the contract (arrays overwritten, stale memory, a backward that i
 then the values:
 
     setting.py        the layer on small inputs, with both Jacobians written out entry by entry
-    patterns.py       what shows in the two tables: a factor, a flip, a row of zeros, …
     window.py         the same for layers too large to be seen whole
-    experiments.py    what forward would have to be for this gradient to be right: with w
-                      transposed, ε = 0, one term less, …
+    calls.py          the parts of a block, listened to
+
+and then, hypothesis by hypothesis, what shows in the two tables:
+
+    factors.py        a factor is missing, or too much
+    slopes.py         elementwise functions: another slope, another mask
+    entries.py        zeros where there should be none, and the other way about
+    places.py         the right numbers in the wrong places
+    structure.py      what is missing has a form
+
+and what forward would have to be for this gradient to be right:
+
+    experiments.py    with w transposed, ε = 0, x replaced by y, in the other mode
+    terms.py          with one term of the sum less, or its sign turned
+    norms.py          a normalisation with one mistake
+    parts.py          a block with one of its parts frozen, or passed over
 
 Every explanation has to hold in each setting in which the layer is wrong: with another batch size,
 another image size, and in the settings that the layer's class declares, which change one thing
@@ -23,23 +36,43 @@ from typing import Any
 import numpy as np
 
 from scratchnet.gradcheck.derivative import check_values
-from scratchnet.gradcheck.diagnosis import experiments, patterns
-from scratchnet.gradcheck.diagnosis.before import before_values
-from scratchnet.gradcheck.diagnosis.experiments import EXPERIMENTS, OF_BLOCKS
-from scratchnet.gradcheck.diagnosis.patterns import PATTERNS, Hint, d
-from scratchnet.gradcheck.diagnosis.setting import (
-    ONE,
-    Setting,
-    calls_of_parts,
-    is_block,
-    small_settings,
+from scratchnet.gradcheck.diagnosis import (
+    entries,
+    experiments,
+    factors,
+    norms,
+    parts,
+    places,
+    structure,
+    terms,
 )
+from scratchnet.gradcheck.diagnosis.before import before_values
+from scratchnet.gradcheck.diagnosis.calls import calls_of_parts, direct_parts
+from scratchnet.gradcheck.diagnosis.hint import Hint, d
+from scratchnet.gradcheck.diagnosis.setting import ONE, Setting, small_settings
+from scratchnet.gradcheck.diagnosis.slopes import slopes
 from scratchnet.gradcheck.report import Cause, Finding, Row
 from scratchnet.gradcheck.subject import Subject
 
 CONFIDENCE = ("exact", "likely", "guess")
-PATTERN_ONLY = (patterns.rows, patterns.columns, patterns.overwritten,
-                patterns.misrouted, patterns.extra, experiments.terms, experiments.labels)
+
+# The hypotheses, in the order in which they are asked: the plainest first.
+WHOLE = (factors.zero, factors.precision, factors.multiple, places.exchanged)
+PATTERNS = (slopes, places.moved, entries.label_only, structure.projection,
+            entries.windows_differ, entries.misrouted, entries.rows, entries.columns,
+            structure.shortcut, structure.product_rule, structure.turned, structure.diagonal,
+            structure.summed, factors.ratios, entries.overwritten, entries.extra)
+EXPERIMENTS = (terms.terms, parts.terms_of_parts, norms.normalised_wrongly, parts.skipped,
+               parts.left_out, terms.labels, experiments.other_parameter,
+               experiments.other_constant, experiments.other_buffer, experiments.other_input,
+               experiments.factor)
+# Of blocks, the parts are asked for themselves, with all of the above.
+OF_BLOCKS = (terms.terms, parts.terms_of_parts, parts.skipped, parts.left_out,
+             parts.skipped_on_a_way, experiments.factor)
+# What may look different with another number of samples: one setting is enough.
+PATTERN_ONLY = (entries.rows, entries.columns, entries.overwritten, entries.misrouted,
+                entries.extra, terms.terms, parts.terms_of_parts, terms.labels)
+
 MOST_ARGUMENTS = 4
 PLAIN = "the plain setting"
 ENOUGH = 2              # settings in which an explanation must hold, if there are so many
@@ -113,8 +146,8 @@ def _causes_of(settings: list[Setting], row: Row, here: Setting) -> list[Cause]:
     bad = sorted(bad, key=lambda s: (s.label == ONE, s.declared))[:ENOUGH]
     if len(bad) > 1 and bad[1].label == ONE:
         bad.pop()               # a batch of one hides too much to be a second witness
-    order = (*PATTERNS[:4], *OF_BLOCKS, *PATTERNS[4:]) if is_block(bad[0].subject.layer) \
-        else (*PATTERNS, *EXPERIMENTS)
+    order = (*WHOLE, *OF_BLOCKS, *PATTERNS) if direct_parts(bad[0].subject.layer) \
+        else (*WHOLE, *PATTERNS, *EXPERIMENTS)
     for rank, hypothesis in enumerate(order):
         for hint, strength in _agreed(hypothesis, bad, name, here):
             evidence = hint.evidence + (f"; {only}" if only else
@@ -141,8 +174,8 @@ def _agreed(hypothesis: Any, bad: list[Setting], name: str, here: Setting
     number of samples, so one setting is enough, but makes it less sure.
     """
     found = [hypothesis(s, name) for s in bad]
-    if hypothesis is patterns.multiple and all(found) and len(bad[0].y_shape) == len(here.y_shape):
-        found.append(patterns.multiple_here(here, name))    # at the user's sizes, too
+    if hypothesis is factors.multiple and all(found) and len(bad[0].y_shape) == len(here.y_shape):
+        found.append(factors.multiple_here(here, name))    # at the user's sizes, too
     keys = dict.fromkeys(key for hints in found for key in hints)
     agreed = []
     for key in keys:

@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from scratchnet.gradcheck.diagnosis.hint import d
+from scratchnet.gradcheck.diagnosis.setting import same
 from scratchnet.gradcheck.report import Cause, Finding, Row
 from scratchnet.gradcheck.subject import BackwardError, Subject
 
@@ -112,14 +114,14 @@ def _not_linear(subject: Subject, message: str) -> tuple[str, str]:
     values = [subject.inputs[i] for i in subject.floats] + list(subject.values().values())
     zero, once, twice, minus = (gradients(scale) for scale in (0.0, 1.0, 2.0, -1.0))
     for name, z, g, gg in zip(names, zero, once, twice, strict=True):
-        grad = f"d{name}" if len(name) <= 2 else f"the gradient of {name}"
+        grad = d(name)
         if z.any():
-            if _equal(g, z) and _equal(gg, z):
+            if same(g, z) and same(gg, z):
                 return f"{grad} ignores dy: it is the same for every dy; multiply by dy", \
                     "with dy = 0 it is what it is for any dy, not 0"
             for other, v in zip(names, values, strict=True):
                 if v.shape == z.shape and (c := np.vdot(v, z) / np.vdot(v, v)) \
-                        and _equal(c * v, z, 1e-6):
+                        and same(c * v, z, 1e-6):
                     return (f"{grad} contains {c:.4g}·{other}, which does not come from dy: weight "
                             f"decay (or another penalty) that is not part of forward"), \
                         "exactly that is left with dy = 0"
@@ -128,32 +130,27 @@ def _not_linear(subject: Subject, message: str) -> tuple[str, str]:
     for name, g in zip(names, once, strict=True):
         for dtype in (np.float16, np.float32):
             if np.unique(g).size > 3 and (g == g.astype(dtype)).all():
-                grad = f"d{name}" if len(name) <= 2 else f"the gradient of {name}"
+                grad = d(name)
                 return (f"{grad} has only the digits of {dtype.__name__}: a {dtype.__name__} "
                         f"buffer or conversion is in its way"), "every number is one"
     for name, g, gg, m in zip(names, once, twice, minus, strict=True):
-        grad = f"d{name}" if len(name) <= 2 else f"the gradient of {name}"
-        if _equal(gg, 2 * g) and _equal(m, -g):
+        grad = d(name)
+        if same(gg, 2 * g) and same(m, -g):
             continue
-        if _equal(gg, 4 * g) and np.abs(g).any():
+        if same(gg, 4 * g) and np.abs(g).any():
             return f"{grad} is not linear in dy: dy is used twice (squared)", \
                 "twice the dy gives four times the gradient"
-        if _equal(gg, 2 * g):
+        if same(gg, 2 * g):
             return (f"{grad} is not linear in dy: it depends on dy's sign; a mask is made from dy "
                     f"(it must come from x), or |dy| is used"), \
                 "twice the dy gives twice the gradient, but −dy does not give −gradient"
-        if _equal(gg, g):
+        if same(gg, g):
             return f"{grad} depends only on the sign of dy: the size of dy is lost", \
                 "twice the dy gives the same gradient"
-        if _equal(gradients(0.002)[names.index(name)], 2 * gradients(0.001)[names.index(name)]):
+        if same(gradients(0.002)[names.index(name)], 2 * gradients(0.001)[names.index(name)]):
             return (f"{grad} is not linear in dy: large numbers are clipped (or a threshold is "
                     f"applied)"), "small dy are treated rightly, larger ones are not"
         return (f"{grad} is not linear in dy: is something changed by dy before it is used (a "
                 f"parameter already updated), or dy clipped?"), \
             "twice the dy does not give twice the gradient"
     return message, "seen with sums and multiples of two dy"
-
-
-def _equal(a: np.ndarray, b: np.ndarray, tolerance: float = 1e-9) -> bool:
-    size = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
-    return bool(np.abs(a - b).max(initial=0) <= tolerance * size)

@@ -7,19 +7,16 @@ of N is forward's complex step along i (or differences, where forward drops imag
 takes as many calls as there are numbers, so the inputs are cut down first: a mistake in a layer
 shows on seven pixels as on seven hundred.
 """
-import contextlib
-import copy
 import warnings
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import is_array, to_device, to_host
+from scratchnet.backend import to_device
 from scratchnet.gradcheck.derivative import H
 from scratchnet.gradcheck.diagnosis.window import Window
-from scratchnet.gradcheck.subject import BackwardError, Run, Subject, _deepcopy
-from scratchnet.layer import Layer
+from scratchnet.gradcheck.subject import BackwardError, Run, Subject
 
 EXACT = 1e-8            # relative: the same numbers, but for rounding
 ONE = "a batch of one"
@@ -279,7 +276,7 @@ def _setting(layer: Any, inputs: Any, rng: np.random.Generator, label: str,
 
 
 def _cut_down(subject: Subject) -> list:
-    """Smaller and smaller inputs' opposites: the smallest first, the layer's own at the end."""
+    """The layer's inputs cut down to each of SIZES, the smallest first; its own at the end."""
     cuts = []
     for batch, side in SIZES:
         cut = []
@@ -308,63 +305,9 @@ def _other_sizes(inputs: list) -> list:
     return cases
 
 
-def is_block(layer: Any) -> list[tuple[str, Any]]:
-    """(name, part) for each part of the layer that has a forward of its own."""
-    if isinstance(layer, Layer):
-        return list(layer.children())
-    parts = []
-    for name, value in getattr(layer, "__dict__", {}).items():
-        items = (value.items() if isinstance(value, dict) else
-                 enumerate(value) if isinstance(value, list | tuple) else ())
-        for key, part in [(name, value), *((f"{name}.{key}", part) for key, part in items)]:
-            if callable(getattr(part, "forward", None)):
-                parts.append((str(key), part))
-    return parts
 
 
-class Call(NamedTuple):
-    """One forward of a part of a block."""
-
-    name: str
-    part: Any
-    inputs: list
-    y: Any
 
 
-def calls_of_parts(subject: Subject) -> tuple[list[Call], list[str]]:
-    """The calls of the parts' forward, in their order; and the names of the parts whose backward
-    was called, in theirs."""
-    parts = is_block(subject.layer)
-    forwards: list[Call] = []
-    backwards: list[str] = []
-    memo = {id(part): _Listener(name, part, forwards, backwards) for name, part in parts}
-    if parts:
-        with contextlib.suppress(Exception):        # code that asks its parts for their type
-            subject.run(subject.dys, layer=_deepcopy(subject.layer, memo))
-    return forwards, backwards
 
 
-class _Listener:
-    """Stands in the place of a part, and notes what it is given."""
-
-    def __init__(self, name: str, part: Any, forwards: list, backwards: list):
-        self.name, self.part, self.forwards, self.backwards = name, part, forwards, backwards
-        self.copy = copy.deepcopy(part)
-
-    def forward(self, *xs: Any) -> Any:
-        inputs = [np.array(to_host(x)) for x in xs]
-        y = self.copy.forward(*xs)
-        self.forwards.append(Call(self.name, self.part, inputs, np.array(to_host(y))
-                                  if is_array(y) else None))
-        return y
-
-    def backward(self, *dys: Any) -> Any:
-        self.backwards.append(self.name)
-        return self.copy.backward(*dys)
-
-    __call__ = forward
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("part", "copy", "name"):
-            raise AttributeError(name)
-        return getattr(self.copy, name)

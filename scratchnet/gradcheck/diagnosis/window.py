@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.gradcheck.subject import Subject, _deepcopy, arrays_in
+from scratchnet.gradcheck.subject import Subject, arrays_in, copy_with
 
 LARGEST = 400           # numbers in a block
 
@@ -57,7 +57,7 @@ class Window:
             memo[id(value)] = full
             if isinstance(grad, np.ndarray):
                 memo[id(grad)] = np.zeros(grad.shape, grad.dtype)
-        self._live = _Box(_deepcopy(self._layer.held, memo))
+        self._live = _Box(copy_with(self._layer.held, memo))
         y = self._live.held.forward(*xs)
         return y[block(y.shape)]
 

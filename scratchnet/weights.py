@@ -18,14 +18,9 @@ A file may come from anywhere, so `load` goes through it in three steps. The nam
 shapes are held against the network's; only then are numbers read, no more of them than the
 network has; and only when all of them are there, and finite, does the network change.
 
-`save` writes to a temporary file in the same folder, waits for the disk, and renames it. Renaming
-is one step: at any moment the path names the whole old file or the whole new one.
+How a file is written whole or not at all, and how a .npz is read with suspicion: archive.py.
 """
-import io
-import math
 import os
-import secrets
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -33,8 +28,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib import format as npy
 
+from scratchnet.archive import Entry, damage_told, listed, open_npz, replace_file, write_npz
 from scratchnet.backend import is_array, to_host
 from scratchnet.layer import Layer
 
@@ -43,15 +38,6 @@ INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uin
 CODES = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16",
          "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
          "U8": "uint8", "U16": "uint16", "U32": "uint32", "U64": "uint64"}
-LONGEST_HEADER = 4096           # bytes of text before the numbers in a .npy; NumPy writes 128
-LISTED = 10                     # problems of one kind in an error; the rest are counted
-
-
-class Entry(NamedTuple):
-    """What is known of an array before it is read: its shape, and its dtype's name."""
-
-    shape: tuple
-    dtype: str
 
 
 def save(model: Layer | Mapping[str, Any], path: str | os.PathLike) -> None:
@@ -72,21 +58,8 @@ def save(model: Layer | Mapping[str, Any], path: str | os.PathLike) -> None:
     arrays = {name: _plain(name, array) for name, array in state.items()}
     if broken := _not_finite(arrays):
         raise ValueError(f"weights.save: these arrays hold NaN or infinity; nothing was written."
-                         f"{_listed(broken)}\nHas the training diverged?")
-    target = path.resolve()                     # through a link, not in its place
-    if target.is_dir() or not target.parent.is_dir():
-        raise FileNotFoundError(f"weights.save: {path} is a folder" if target.is_dir() else
-                                f"weights.save: there is no folder {target.parent}")
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            write(arrays, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:                       # Ctrl-C, too
-        temporary.unlink(missing_ok=True)
-        raise
+                         f"{listed(broken)}\nHas the training diverged?")
+    replace_file(path, lambda file: write(arrays, file))
 
 
 def load(model: Layer, path: str | os.PathLike, skip_head: bool = False) -> Layer:
@@ -114,7 +87,7 @@ def load(model: Layer, path: str | os.PathLike, skip_head: bool = False) -> Laye
                                 f"{'a folder' if path.is_dir() else 'not there'}")
     _refuse_renamed(path)
     own = {name: Entry(array.shape, array.dtype.name) for name, array, _ in model._state()}
-    with _damage_told(path), open_file(path) as (found, read):
+    with damage_told(path), open_file(path) as (found, read):
         heads = _heads(own, found)
         skipped = heads if skip_head else set()
         problems = _misfits(own, found, skipped)
@@ -131,7 +104,7 @@ def load(model: Layer, path: str | os.PathLike, skip_head: bool = False) -> Laye
                   for name, array in arrays.items()}
     if broken := _not_finite(arrays):
         raise ValueError(f"{path} has NaN or infinity (or numbers too large for the network's "
-                         f"dtype); nothing was loaded.{_listed(broken)}")
+                         f"dtype); nothing was loaded.{listed(broken)}")
     return model.load_state_dict(arrays, strict=False)      # strict about all but the head above
 
 
@@ -155,8 +128,8 @@ def _misfits(own: dict[str, Entry], found: dict[str, Entry], skipped: set[str]) 
         elif its_dtype not in ((dtype,) if whole else FLOATS):
             misfits.append(f"{name}: expected {dtype if whole else 'floating-point numbers'}, "
                            f"got {its_dtype}")
-    return (_listed(missing, "missing: ") + _listed(unexpected, "unexpected: ")
-            + _listed(misfits))
+    return (listed(missing, "missing: ") + listed(unexpected, "unexpected: ")
+            + listed(misfits))
 
 
 def _heads(own: dict[str, Entry], found: dict[str, Entry]) -> set[str]:
@@ -192,66 +165,7 @@ def _plain(name: Any, array: Any) -> np.ndarray:
     return to_host(array).astype(array.dtype.newbyteorder("<"), order="C", copy=False)
 
 
-def _listed(lines: list[str], prefix: str = "") -> str:
-    """The first of `lines`, indented; names from a file may be long, or not for printing."""
-    shown = [line if line.isprintable() and len(line) < 200 else ascii(line)[:200] + "…"
-             for line in lines[:LISTED]]
-    if len(lines) > LISTED:
-        shown.append(f"… and {len(lines) - LISTED:,} more")
-    return "".join(f"\n  {prefix}{line}" for line in shown)
-
-
 # ── the two formats ──────────────────────────────────────────────────────────────────
-
-
-def _write_npz(arrays: dict[str, np.ndarray], file: Any) -> None:
-    """What np.savez writes; but np.savez cannot hold an array that is called "file"."""
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                npy.write_array(member, array, allow_pickle=False)
-
-
-@contextmanager
-def _open_npz(path: Path) -> Iterator[tuple[dict[str, Entry], Callable]]:
-    """The table of a .npz, and the function that reads one array of it.
-
-    np.load would do for a file one trusts: it allocates whatever a header asks for.
-    """
-    with zipfile.ZipFile(path) as archive:
-        found: dict[str, Entry] = {}
-        for info in archive.infolist():
-            name, suffix = info.filename[:-4], info.filename[-4:]
-            if suffix != ".npy":
-                raise ValueError(f"it holds {info.filename!r}, which is not a .npy")
-            if name in found:
-                raise ValueError(f"it has two arrays called {name!r}")
-            found[name] = _npy_entry(archive, info)
-
-        def read(name: str) -> np.ndarray:
-            with archive.open(f"{name}.npy") as member:
-                return npy.read_array(member, allow_pickle=False)       # zipfile checks its CRC
-
-        yield found, read
-
-
-def _npy_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
-    """Read the header of one .npy, and no more than a header's worth of bytes."""
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{info.filename!r} is compressed in a way that NumPy does not write")
-    with archive.open(info) as member:
-        start = io.BytesIO(member.read(LONGEST_HEADER))
-    version = npy.read_magic(start)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"{info.filename!r} is not a plain array (.npy version {version})")
-    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read_header(start)
-    if dtype.hasobject:
-        raise ValueError(f"{info.filename!r} holds Python objects, not numbers")
-    if info.file_size != start.tell() + math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{info.filename!r} says shape {shape}, {dtype}, but has "
-                         f"{info.file_size:,} bytes")
-    return Entry(shape, dtype.name)
 
 
 def _write_safetensors(arrays: dict[str, np.ndarray], file: Any) -> None:
@@ -283,7 +197,7 @@ class Format(NamedTuple):
     open: Callable
 
 
-FORMATS = {".npz": Format(_write_npz, _open_npz),
+FORMATS = {".npz": Format(write_npz, open_npz),
            ".safetensors": Format(_write_safetensors, _open_safetensors)}
 
 
@@ -315,16 +229,3 @@ def _refuse_renamed(path: Path) -> None:
         advice = {".pth": "convert it with tools/convert_pth.py of the scratchnet repository",
                   ".npy": "one array is no network"}.get(looks_like, "rename it")
         raise ValueError(f"{path} holds what belongs in a {looks_like} file: {advice}")
-
-
-@contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
-    """Turn what a damaged file makes of zipfile, NumPy and safetensors into one ValueError."""
-    try:
-        yield
-    except (ImportError, MemoryError, PermissionError):     # not the file's fault
-        raise
-    except Exception as error:      # a file can be broken in ways that raise any kind of error
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{path} is truncated or damaged; nothing was loaded. Save or download "
-                         f"it again.{_listed([reason])}") from error

@@ -1,7 +1,7 @@
 """Weights: what is saved comes back, what does not fit is told, and nothing is half done."""
-import os
 import importlib.util
 import json
+import os
 import pickle
 import random
 import signal

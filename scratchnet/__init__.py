@@ -7,12 +7,23 @@
     dx = conv.backward(dy)               # and conv.weight.grad, conv.bias.grad
     print(gradcheck.check(conv, x))      # is backward() the derivative of forward()?
 """
-from scratchnet import data, gradcheck, layers, models, naive, optim, training, visualize, weights
+from scratchnet import (
+    data,
+    gradcheck,
+    initialization,
+    layers,
+    models,
+    naive,
+    optim,
+    training,
+    visualize,
+    weights,
+)
 from scratchnet.cost import summary
 from scratchnet.golden import verify
 from scratchnet.layer import Layer, Parameter, no_grad
 
 __version__ = "0.1.0"
 
-__all__ = ["Layer", "Parameter", "data", "gradcheck", "layers", "models", "naive", "no_grad",
-           "optim", "summary", "training", "verify", "visualize", "weights"]
+__all__ = ["Layer", "Parameter", "data", "gradcheck", "initialization", "layers", "models", "naive",
+           "no_grad", "optim", "summary", "training", "verify", "visualize", "weights"]

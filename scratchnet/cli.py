@@ -1,13 +1,16 @@
-"""The command line: `scratchnet lesson`, `summary`, `verify`, `compare`, `check`,
-`exercise` and `grade`."""
+"""The command line: `scratchnet lesson`, `summary`, `verify`, `compare`, `check`, `exercise`,
+`grade`, `train`, `evaluate`, `predict`, `recipe` and `augment`."""
 import argparse
 import os
 import sys
 
 from scratchnet import __version__, compare, cost, golden, lesson
+from scratchnet.data import augment_command as augment
 from scratchnet.exercises import commands as exercises
 from scratchnet.exercises.grading import commands as grading
 from scratchnet.gradcheck import command as gradcheck
+from scratchnet.training import command as training
+from scratchnet.training import recipe_command as recipe
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     gradcheck.add_command(commands)
     exercises.add_commands(commands)
     grading.add_command(commands)
+    training.add_commands(commands)
+    recipe.add_command(commands)
+    augment.add_command(commands)
 
     options = parser.parse_args(arguments)
     try:

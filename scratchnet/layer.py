@@ -53,6 +53,8 @@ class remembering(no_grad):
 class Parameter:
     """A learned array `value`, and the gradient of the loss with respect to it, `grad`."""
 
+    frozen = False          # True: it is not to learn, and optimizers pass it over
+
     def __init__(self, value: Any):
         self.value = value
         self.grad = xp_of(value).zeros(value.shape, dtype=value.dtype)
@@ -70,6 +72,7 @@ class Layer:
     """
 
     training = True
+    frozen = False          # True: a fixed function, which train() leaves in evaluation mode
 
     # For the diagnosis of a wrong backward: {label: (constructor's arguments, its options,
     # shapes of the inputs)}, a plain setting and others that change one thing of it each. A
@@ -171,9 +174,12 @@ class Layer:
     # ── mode, device, dtype ──────────────────────────────────────────────────────────
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training (dropout drops, batch norm uses the batch); returns self."""
+        """Switch to training (dropout drops, batch norm uses the batch); returns self.
+
+        Layers that are frozen stay in evaluation mode.
+        """
         for _, layer in self.named_layers():
-            layer.training = mode
+            layer.training = mode and not layer.frozen
         return self
 
     def eval(self) -> Self:

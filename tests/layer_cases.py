@@ -184,6 +184,7 @@ PLAIN = [
     case("flatten", lambda: Flatten(), (2, 3, 4, 5)),
     case("flatten 2-d", lambda: Flatten(), (3, 4)),
     case("softmax", lambda: SoftmaxCrossEntropy(), (4, 5), LABELS),
+    case("softmax smoothed", lambda: SoftmaxCrossEntropy(label_smoothing=0.3), (4, 5), LABELS),
     case("softmax N = 1", lambda: SoftmaxCrossEntropy(), (1, 3), LABELS),
 ]
 

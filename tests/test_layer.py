@@ -169,6 +169,25 @@ def test_train_and_eval_reach_every_layer():
     assert not layer.train(False).many[1].child.training
 
 
+def test_frozen_layers_stay_in_evaluation_mode():
+    layer = Holder()
+    assert not layer.frozen and not layer.one.frozen and not layer.one.weight.frozen
+    layer.many[1].frozen = True                     # it alone, not what is inside it
+    layer.train()
+    assert [name for name, inner in layer.named_layers() if not inner.training] == ["many.1"]
+    assert not any(inner.training for _, inner in layer.eval().named_layers())
+    layer.many[1].frozen = False
+    assert all(inner.training for _, inner in layer.train().named_layers())
+
+
+def test_frozen_is_a_mode_and_no_part_of_the_state():
+    layer = Weight()
+    layer.frozen = layer.weight.frozen = True
+    assert list(layer.state_dict()) == ["weight", "count"]
+    copy = pickle.loads(pickle.dumps(layer)).astype(np.float32).load_state_dict(layer.state_dict())
+    assert copy.frozen and copy.weight.frozen and not Weight().weight.frozen
+
+
 def test_astype_converts_what_is_floating_point():
     layer = Weight()
     layer.steps = np.array([1, 2])

@@ -51,8 +51,10 @@ def test_the_commands_it_shows_run(tmp_path, monkeypatch, capsys):
     commands = [line.split("#")[0].split()[1:] for block in blocks("sh")
                 for line in block.splitlines() if line.startswith("scratchnet ")]
     assert [command[0] for command in commands] == [
-        "check", "check", *6 * ["exercise"], "lesson", "verify", "verify", "summary", "compare"]
-    for command in commands[-3:]:           # before: exercises/test_commands.py, test_golden.py
+        "check", "check", *6 * ["exercise"], "lesson", "train", "evaluate", "predict", "recipe",
+        "verify", "verify", "summary", "compare"]
+    # The others: exercises/test_commands.py, training/test_command.py, test_golden.py
+    for command in (commands[-5], *commands[-3:]):
         assert cli.main(command) == 0
     out = capsys.readouterr().out
     assert "googlenet: all 146 layers agree" in out and "layer4" in out and "vgg16" in out

@@ -164,7 +164,8 @@ RULES = {
     Sequential: lambda t, l, x: t.chain(l, x),
     SiLU: lambda t, l, x: F.silu(x),
     Sigmoid: lambda t, l, x: torch.sigmoid(x),
-    SoftmaxCrossEntropy: lambda t, l, x, labels: F.cross_entropy(x, labels),
+    SoftmaxCrossEntropy: lambda t, l, x, labels: F.cross_entropy(
+        x, labels, label_smoothing=l.label_smoothing),
     StochasticDepth: lambda t, l, x: t.stochastic_depth(l, x),
     Tanh: lambda t, l, x: torch.tanh(x),
     ZeroPad2d: lambda t, l, x: F.pad(x, l.padding),

@@ -40,7 +40,7 @@ Krizhevsky, "One Weird Trick for Parallelizing Convolutional Neural Networks", 2
 """
 import numpy as np
 
-from scratchnet.backend import asarray_like
+from scratchnet.initialization import gaussian
 from scratchnet.layers import (
     AdaptiveAvgPool2d,
     Conv2d,
@@ -163,11 +163,5 @@ def paper_init(network: Sequential, rng: int | np.random.Generator | None = None
     Weights N(0, 0.01²); biases 1 in conv2, conv4, conv5, fc6 and fc7 ("provides the ReLUs with
     positive inputs"), 0 elsewhere.
     """
-    rng = np.random.default_rng(rng)
-    for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"):
-        weight, bias = network[name].weight, network[name].bias
-        w = rng.standard_normal(weight.value.shape, dtype=np.float32)
-        w *= 0.01
-        weight.value = asarray_like(w.astype(weight.value.dtype, copy=False), weight.value)
-        bias.value[...] = 1 if name in ("conv2", "conv4", "conv5", "fc6", "fc7") else 0
-    return network
+    return gaussian(network, 0.01, dict.fromkeys(("conv2", "conv4", "conv5", "fc6", "fc7"), 1.0),
+                    rng=rng)

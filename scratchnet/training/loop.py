@@ -1,46 +1,187 @@
-"""The training loop — forward, loss, backward, step; and after each epoch, a look at new images."""
-from collections.abc import Callable
-from typing import NamedTuple
+"""The training loop — epochs of updates; after each, a look at new images; and nothing lost."""
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from scratchnet.backend import device_of, to_device
+from scratchnet.data.loader import fetch
 from scratchnet.layer import Layer, no_grad
 from scratchnet.layers import SoftmaxCrossEntropy
-from scratchnet.optim import SGD
-from scratchnet.training.metrics import check_data, evaluate, predict
-from scratchnet.training.schedule import Plateau
+from scratchnet.optim import Optimizer
+from scratchnet.training import checkpoint
+from scratchnet.training.communicator import Communicator
+from scratchnet.training.interrupt import Interrupted, Interrupts
+from scratchnet.training.log import Log
+from scratchnet.training.metrics import check_data, predict
+from scratchnet.training.trainer import AUXILIARY, Epoch, Trainer
+from scratchnet.weights import save as save_weights
 
-AUXILIARY = 0.3         # what an auxiliary classifier's loss counts; GoogLeNet, section 5
-
-
-class Epoch(NamedTuple):
-    """What one pass over the training images gave; errors are shares of wrong answers."""
-
-    lr: float
-    train_loss: float           # mean over the epoch, dropout on
-    train_error: float          # likewise
-    validation_loss: float      # after the epoch, dropout off
-    validation_error: float
+SAVE_EVERY = 600.0      # seconds between checkpoints, beside those after each epoch
+LOCK = "lock"
 
 
-def fit(model: Layer, train: tuple, validation: tuple, optimizer: SGD, epochs: int,
-        batch_size: int = 128, schedule: Plateau | None = None,
+def fit(model: Layer, train: tuple, validation: tuple, optimizer: Optimizer, epochs: int,
+        batch_size: int = 128, schedule: Any = None,
         transform: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
         rng: int | np.random.Generator | None = None, progress: bool = True,
-        loss: Layer | None = None) -> list[Epoch]:
+        loss: Layer | None = None, *, test_transform: Callable | None = None,
+        auxiliary: float = AUXILIARY, clip: float | None = None, average: Any = None,
+        workers: int = 0, out: str | Path | None = None, resume: bool = False,
+        save_every: float = SAVE_EVERY,
+        communicator: Communicator | None = None) -> list[Epoch]:
     """Train `model` on (images, labels), in an order drawn anew from `rng` each epoch.
 
-    images (N, C, H, W) floating point, labels (N,) integers; moved to the model's device a
-    batch at a time. The losses of auxiliary classifiers (GoogLeNet's) count 0.3 each, and are not
-    in the history. `transform(images, rng)` may vary each training batch (augmentation); `loss`
-    may take the place of SoftmaxCrossEntropy() in training, not in the evaluation after it. Stops
-    after `epochs`, or when the schedule says that it is done. The model is left in evaluation
+    train, validation: images (N, C, H, W), floating point or bytes (divided by 255), an array or an
+    object that reads when asked (data.ImageFolder); labels (N,) integers. They are moved to the
+    model's device a batch at a time, prepared ahead by `workers` threads.
+
+    schedule        the learning rate over time (training.Steps, Plateau, …); constant without
+    transform       (images, rng) → images, varies the training images (augmentation); it is
+                    given up to 16 images at a time
+    test_transform  likewise for the validation images, the same each time (a centre crop)
+    loss            takes the place of SoftmaxCrossEntropy() in training, not in the validation
+    auxiliary       what the losses of auxiliary classifiers (GoogLeNet's) count
+    clip            the longest the gradient may be, over all parameters
+    average         an optim.MovingAverage of the model: validated, and saved as the best
+    out             a folder for checkpoints, best.npz, log.csv, updates.jsonl, curves.png.
+                    Then Ctrl-C and SIGTERM save at the next update, and raise Interrupted
+    resume          go on from the newest checkpoint in `out`, if there is one: the rest of the
+                    run is bit for bit what it would have been
+    save_every      seconds between checkpoints, beside those after each epoch
+    communicator    the processes that train together (training.communicator()): each takes its rows
+                    of every batch, and the run is that of one process, to rounding
+
+    Stops after `epochs`, or when the schedule says that it is done. The model is left in evaluation
     mode. Returns one Epoch for each pass.
-    Raises ValueError for data that do not fit, hold NaN or infinity, and RuntimeError when
-    the loss stops being a number.
+    Raises ValueError for data that do not fit, hold NaN or infinity, and for a folder that holds
+    another run; RuntimeError when the loss or a gradient stops being a number, before the update,
+    with the name of the layer where it began.
     """
+    _check(model, train, validation, optimizer, epochs, batch_size, loss, test_transform)
+    trainer = Trainer(model, train, optimizer, batch_size=batch_size, schedule=schedule,
+                      transform=transform, rng=rng, loss=loss, auxiliary=auxiliary, clip=clip,
+                      average=average, workers=workers, communicator=communicator)
+    progress = progress and trainer.communicator.rank == 0
+    if out is None:
+        for _ in _epochs(trainer, validation, test_transform, epochs, progress, None):
+            pass
+    else:
+        _fit_in_folder(trainer, validation, test_transform, epochs, progress, Path(out), resume,
+                       save_every)
+    model.eval()
+    return trainer.history
+
+
+def _epochs(trainer: Trainer, validation: tuple, test_transform: Callable | None, epochs: int,
+            progress: bool, log: Log | None) -> Iterator[bool]:
+    """Train to the end; yields after every update (False) and every epoch (True)."""
+    images = len(trainer.loader.labels)
+    with tqdm(total=epochs * images, unit=" images", disable=not progress, unit_scale=True,
+              initial=trainer.epoch * images + trainer.sums.images * bool(trainer.batch)) as bar:
+        while trainer.epoch < epochs and not trainer.done:
+            for update in trainer.updates():
+                bar.update(update.images)
+                sums = trainer.sums
+                bar.set_description(f"epoch {trainer.epoch + 1}/{epochs}", refresh=False)
+                bar.set_postfix_str(f"loss {sums.loss / sums.images:.3f}, "
+                                    f"top-1 {1 - sums.wrong / sums.images:.1%}, "
+                                    f"top-5 {1 - sums.wrong5 / sums.images:.1%}", refresh=False)
+                if log is not None:
+                    log.update(update, trainer.epoch + 1)
+                yield False
+            with contextlib.nullcontext() if trainer.average is None else \
+                    trainer.average.in_place():
+                scores = trainer.look(*validation, test_transform)
+                better = scores.error < trainer.best
+                trainer.finish_epoch(scores)
+                if log is not None:
+                    if better:
+                        save_weights(trainer.model, log.folder / "best.npz")
+                    log.epoch(trainer.history)
+            bar.set_description(f"epoch {trainer.epoch}/{epochs}")
+            bar.set_postfix_str(f"validation top-1 {1 - scores.error:.1%}")
+            if progress and log is not None:
+                bar.write(_line(trainer.history), file=bar.fp)
+            yield True
+
+
+def _line(history: list[Epoch]) -> str:
+    epoch = history[-1]
+    return (f"epoch {len(history)}: rate {epoch.lr:.3g}   training: loss {epoch.train_loss:.3f}, "
+            f"top-1 {1 - epoch.train_error:.1%}, top-5 {1 - epoch.train_error5:.1%}   validation: "
+            f"loss {epoch.validation_loss:.3f}, top-1 {1 - epoch.validation_error:.1%}, "
+            f"top-5 {1 - epoch.validation_error5:.1%}")
+
+
+def _fit_in_folder(trainer: Trainer, validation: tuple, test_transform: Callable | None,
+                   epochs: int, progress: bool, folder: Path, resume: bool,
+                   save_every: float) -> None:
+    ranks = trainer.communicator
+    say = tqdm.write if progress else _silent
+    with _locked(folder) if ranks.rank == 0 else contextlib.nullcontext(), Interrupts() as asked:
+        found = ranks.share(_found(folder, resume, say) if ranks.rank == 0 else None)
+        if found is not None:
+            for note in trainer.restore(*found):
+                say(note)
+            say(f"going on after update {trainer.step}, epoch {trainer.epoch + 1}")
+        log = Log(folder, trainer.step) if ranks.rank == 0 else None
+        try:
+            saved = time.monotonic()
+            for whole_epoch in _epochs(trainer, validation, test_transform, epochs, progress, log):
+                number = asked.number
+                stop = ranks.any(number)
+                if ranks.any(whole_epoch or stop or time.monotonic() - saved > save_every):
+                    if ranks.rank == 0:             # one process writes, of all that are equal
+                        checkpoint.write(folder, trainer.step, *trainer.state())
+                    saved = time.monotonic()
+                if stop:
+                    ranks.barrier()                 # it has written: now all may end
+                    raise Interrupted(f"stopped after update {trainer.step}; saved in {folder}",
+                                      number or signal.SIGTERM)
+            if log is not None:
+                log.draw(trainer.history)
+        finally:
+            if log is not None:
+                log.close()
+
+
+def _found(folder: Path, resume: bool, say: Callable[[str], Any]) -> tuple[dict, dict] | None:
+    """The newest checkpoint in the folder, if there is one and it is wanted."""
+    for unfinished in folder.glob(".*.tmp"):                # what a kill left behind
+        unfinished.unlink(missing_ok=True)
+    if checkpoint.newest_first(folder) and not resume:
+        raise ValueError(f"{folder} holds a run already: resume it (resume=True, --resume) or "
+                         f"name another folder")
+    return checkpoint.read_newest(folder, say)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep a second process out of the folder. The system opens the lock when we die."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as file:
+        try:
+            import fcntl
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:                 # Windows
+            pass
+        except OSError:
+            raise ValueError(f"another process is training in {folder}: wait for it, or name "
+                             f"another folder") from None
+        yield
+
+
+def _silent(message: str) -> None:
+    pass
+
+
+def _check(model: Layer, train: tuple, validation: tuple, optimizer: Optimizer, epochs: int,
+           batch_size: int, loss: Layer | None, test_transform: Callable | None) -> None:
     for name, n in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(n, int) or n < 1:
             raise ValueError(f"fit: {name} must be an integer ≥ 1; got {n!r}")
@@ -51,55 +192,7 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: SGD, epochs: i
         check_data(*part, what=what)
     if not {id(p) for p in model.parameters()} & {id(p) for p in optimizer.parameters}:
         raise ValueError("fit: the optimizer has none of this model's parameters")
-    images, labels = train
-    loss_function = SoftmaxCrossEntropy() if loss is None else loss
-    with no_grad():                     # wrong validation labels show now, not after an epoch
-        loss_function.forward(predict(model, validation[0][:1]).repeat(len(validation[1]), axis=0),
-                              validation[1])
-    rng = np.random.default_rng(rng)
-    device = device_of(optimizer.parameters[0].value)
-    history: list[Epoch] = []
-
-    steps = -(-len(images) // batch_size)
-    with tqdm(total=epochs * steps, unit="batch", disable=not progress) as bar:
-        for epoch in range(1, epochs + 1):
-            model.train()
-            order = rng.permutation(len(images))
-            loss_sum, wrong = 0.0, 0
-            for start in range(0, len(images), batch_size):
-                batch = order[start:start + batch_size]
-                varied = images[batch] if transform is None else transform(images[batch], rng)
-                if varied.shape[:1] != batch.shape or not np.isfinite(varied).all():
-                    raise ValueError(f"fit: transform must return {len(batch)} images of finite "
-                                     f"numbers; got shape {varied.shape}")
-                x, y = to_device(varied, device), to_device(labels[batch], device)
-
-                outputs = model.forward(x)
-                logits, *heads = outputs if isinstance(outputs, tuple) else (outputs,)
-                number = float(loss_function.forward(logits, y))
-                if not np.isfinite(number):
-                    raise RuntimeError(
-                        f"the loss became {number} in epoch {epoch}: the steps are too long or the "
-                        f"weights began too large. Try a smaller learning rate than "
-                        f"{optimizer.lr:g}")
-                optimizer.zero_grad()
-                dys = [loss_function.backward()]
-                for head in heads:                              # auxiliary classifiers
-                    loss_function.forward(head, y)
-                    dys.append(loss_function.backward(AUXILIARY))
-                model.backward(*dys)
-                optimizer.step()
-
-                loss_sum += number * len(batch)
-                wrong += int((logits.argmax(axis=1) != y).sum())
-                bar.update()
-
-            validation_loss, validation_error = evaluate(model, *validation,
-                                                         batch_size=batch_size)
-            history.append(Epoch(optimizer.lr, loss_sum / len(images), wrong / len(images),
-                                 validation_loss, validation_error))
-            bar.set_description(f"epoch {epoch}/{epochs}, loss {history[-1].train_loss:.3f}, "
-                                f"validation error {validation_error:.1%}")
-            if schedule is not None and schedule.done(optimizer, validation_error):
-                break
-    return history
+    logits = predict(model, fetch(validation[0], slice(0, 1)), transform=test_transform)
+    with no_grad():                         # wrong labels show now, not after an epoch
+        (loss or SoftmaxCrossEntropy()).forward(logits.repeat(len(validation[1]), axis=0),
+                                                validation[1])

@@ -1,34 +1,64 @@
 """Metrics — how often is the answer right, and what is taken for what?"""
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from scratchnet.backend import device_of, to_device, to_host
+from scratchnet.data.loader import fetch
 from scratchnet.layer import Layer, no_grad
 from scratchnet.layers import SoftmaxCrossEntropy
 
 
-def predict(model: Layer, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
-    """Return the logits (N, classes) of `model`, on the host; leaves it in evaluation mode."""
+class Scores(NamedTuple):
+    """The mean cross-entropy, and the shares of wrong answers: of one, and of five."""
+
+    loss: float
+    error: float
+    error5: float
+
+
+def predict(model: Layer, images: Any, batch_size: int = 128,
+            transform: Callable | None = None) -> np.ndarray:
+    """Return the logits (N, classes) of `model`, on the host; leaves it in evaluation mode.
+
+    images (N, C, H, W): as for `training.fit`. `transform(images, rng)`, a centre crop perhaps, is
+    given a generator that begins the same each time.
+    """
     if not len(images) or batch_size < 1:
         raise ValueError(f"predict expects at least one image and batch_size ≥ 1; got "
                          f"{len(images)} images, batch_size={batch_size}")
     parameters = model.parameters()
     device = device_of(parameters[0].value) if parameters else device_of(images)
     model.eval()
+    logits = []
     with no_grad():
-        return np.concatenate([
-            to_host(model.forward(to_device(images[start:start + batch_size], device)))
-            for start in range(0, len(images), batch_size)])
+        for start in range(0, len(images), batch_size):
+            x = fetch(images, slice(start, start + batch_size))
+            if transform is not None:
+                x = transform(x, np.random.default_rng(start))
+            logits.append(to_host(model.forward(to_device(x, device))))
+    return np.concatenate(logits)
+
+
+def measure(model: Layer, images: Any, labels: np.ndarray, batch_size: int = 128,
+            transform: Callable | None = None) -> Scores:
+    """Return loss, top-1 and top-5 error of `model`; leaves it in evaluation mode."""
+    return scores_of(predict(model, images, batch_size, transform), labels)
+
+
+def scores_of(logits: np.ndarray, labels: np.ndarray) -> Scores:
+    """Return the same of logits (N, classes); with five classes or fewer, error5 is 0."""
+    with no_grad():
+        loss = float(SoftmaxCrossEntropy().forward(logits, labels))
+    return Scores(loss, 1 - top_k(logits, labels, 1),
+                  1 - top_k(logits, labels, min(5, logits.shape[1])))
 
 
 def evaluate(model: Layer, images: np.ndarray, labels: np.ndarray,
              batch_size: int = 128) -> tuple[float, float]:
     """Return (mean cross-entropy, share of wrong answers); leaves `model` in evaluation mode."""
-    logits = predict(model, images, batch_size)
-    with no_grad():
-        loss = float(SoftmaxCrossEntropy().forward(logits, labels))
-    return loss, 1 - top_k(logits, labels, 1)
+    return measure(model, images, labels, batch_size)[:2]
 
 
 def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -52,17 +82,23 @@ def confusion_matrix(predicted: np.ndarray, labels: np.ndarray, classes: int) ->
 
 
 def check_data(images: Any, labels: Any, what: str = "") -> None:
-    """Raise ValueError unless images and labels can be trained on."""
-    for name, array in (("images", images), ("labels", labels)):
-        if not isinstance(array, np.ndarray):
-            raise ValueError(f"the {what} {name} must be a NumPy array; got "
-                             f"{type(array).__name__}")
-    if images.dtype.kind != "f" or images.ndim < 2 or not len(images):
-        raise ValueError(f"the {what} images must be floating-point numbers, (N, C, H, W); got "
-                         f"{images.dtype}, shape {images.shape}")
+    """Raise ValueError unless images and labels can be trained on.
+
+    Images that are read when asked (data.ImageFolder) are known by len() and .shape only.
+    """
+    if not isinstance(labels, np.ndarray):
+        raise ValueError(f"the {what} labels must be a NumPy array; got {type(labels).__name__}")
+    if not (hasattr(images, "shape") and hasattr(images, "dtype") and hasattr(images, "__len__")):
+        raise ValueError(f"the {what} images must be a NumPy array; got {type(images).__name__}")
+    if not (images.dtype.kind == "f" or images.dtype == np.uint8) or len(images.shape) < 2 \
+            or not len(images):
+        raise ValueError(f"the {what} images must be floating-point numbers (or bytes, uint8), "
+                         f"(N, C, H, W); got {images.dtype}, shape {images.shape}")
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise ValueError(f"the {what} labels must be {len(images)} integers, one an image; got "
                          f"{labels.dtype}, shape {labels.shape}")
+    if not isinstance(images, np.ndarray) or images.dtype == np.uint8:
+        return
     bad = ~np.isfinite(images.reshape(len(images), -1)).all(axis=1)
     if bad.any():
         raise ValueError(f"{bad.sum()} of the {what} images hold NaN or infinity, the first at "

@@ -3,9 +3,10 @@ import math
 
 import numpy as np
 import pytest
+import strict_cupy
 from layer_cases import cases_of
 
-from scratchnet import naive
+from scratchnet import gradcheck, naive
 from scratchnet.layers import SoftmaxCrossEntropy
 
 
@@ -99,3 +100,81 @@ def test_dloss_is_one_number(dloss):
     with pytest.raises(ValueError, match="expects one number"):
         loss.backward(dloss)
     assert loss.backward().shape == (5, 4)
+
+
+# ── label smoothing ──────────────────────────────────────────────────────────────────
+
+
+def test_label_smoothing_on_paper():
+    """p = 1/8, 2/8, 5/8, t = 2, s = 0.3: q = 0.1, 0.1, 0.8."""
+    layer = SoftmaxCrossEntropy(label_smoothing=0.3)
+    loss = layer.forward(np.log([[1.0, 2, 5]]), np.array([2]))
+    assert loss == pytest.approx(-(0.1 * math.log(1 / 8) + 0.1 * math.log(2 / 8)
+                                   + 0.8 * math.log(5 / 8)), rel=1e-14)
+    np.testing.assert_allclose(layer.backward(), [[1 / 8 - 0.1, 2 / 8 - 0.1, 5 / 8 - 0.8]],
+                               rtol=1e-13)
+
+
+def test_smoothed_loss_is_least_at_a_finite_score():
+    """C = 3, s = 0.3: ahead by log(1 + 3·0.7/0.3) = log 8."""
+    layer = SoftmaxCrossEntropy(label_smoothing=0.3)
+    best = layer.forward(np.array([[0, math.log(8), 0]]), np.array([1]))
+    np.testing.assert_allclose(layer.backward(), 0, atol=1e-16)
+    for ahead in (math.log(8) - 0.1, math.log(8) + 0.1):
+        assert layer.forward(np.array([[0, ahead, 0]]), np.array([1])) > best
+
+
+def test_no_smoothing_is_the_same_bit_for_bit():
+    z, labels = np.random.default_rng(0).standard_normal((4, 5)), np.array([4, 0, 2, 2])
+    one, other = SoftmaxCrossEntropy(), SoftmaxCrossEntropy(0.0)
+    assert one.forward(z, labels) == other.forward(z, labels)
+    assert np.array_equal(one.backward(), other.backward())
+
+
+@pytest.mark.parametrize("s", [0.1, 0.9])
+@pytest.mark.parametrize("N", [1, 6])
+def test_smoothed_gradient_passes_the_check(s, N):
+    z = np.random.default_rng(0).standard_normal((N, 5))
+    gradcheck.assert_correct(SoftmaxCrossEntropy(label_smoothing=s), z, np.arange(N) % 5)
+
+
+def test_terms_add_up_to_the_gradient():
+    z, labels = np.random.default_rng(0).standard_normal((4, 5)), np.array([4, 0, 2, 2])
+    for s in (0.0, 0.3):
+        layer = SoftmaxCrossEntropy(label_smoothing=s)
+        layer.forward(z, labels)
+        np.testing.assert_allclose(sum(layer.terms(z, labels, 2.0).values()), layer.backward(2.0),
+                                   atol=1e-15)
+        assert len(layer.terms(z, labels, 2.0)) == (3 if s else 2)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-6)])
+def test_smoothed_loss_equals_pytorch(dtype, tolerance):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    z, labels = rng.standard_normal((6, 5)).astype(dtype), rng.integers(0, 5, 6)
+    t = torch.from_numpy(z.copy()).requires_grad_()
+    theirs = torch.nn.functional.cross_entropy(t, torch.from_numpy(labels), label_smoothing=0.1)
+    theirs.backward()
+    layer = SoftmaxCrossEntropy(label_smoothing=0.1)
+    assert layer.forward(z, labels) == pytest.approx(theirs.item(), rel=tolerance)
+    dz = layer.backward()
+    assert dz.dtype == dtype
+    np.testing.assert_allclose(dz, t.grad.numpy(), atol=tolerance)
+
+
+def test_smoothed_on_the_gpu():
+    z, labels = np.random.default_rng(0).standard_normal((4, 5)), np.array([4, 0, 2, 2])
+    layer = SoftmaxCrossEntropy(label_smoothing=0.1)
+    loss, dz = layer.forward(z, labels), layer.backward()
+    with strict_cupy.installed() as cupy:
+        assert float(layer.forward(cupy.asarray(z), cupy.asarray(labels))) == loss
+        assert np.array_equal(cupy.asnumpy(layer.backward()), dz)
+
+
+def test_bad_smoothing_and_how_it_is_written():
+    for s in (-0.1, 1, float("nan")):
+        with pytest.raises(ValueError, match=f"expects 0 ≤ label_smoothing < 1; got {s}"):
+            SoftmaxCrossEntropy(label_smoothing=s)
+    assert repr(SoftmaxCrossEntropy()) == "SoftmaxCrossEntropy()"
+    assert repr(SoftmaxCrossEntropy(0.1)) == "SoftmaxCrossEntropy(label_smoothing=0.1)"

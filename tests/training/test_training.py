@@ -62,18 +62,6 @@ def test_small_alexnet_learns_a_batch_of_digits():
     assert history[-1].validation_loss < 0.05
 
 
-def test_plateau_by_hand():
-    """Patience 2: 0.5 is best, 0.5 and 0.6 do not improve: drop; 0.4 improves; 0.4, 0.4: drop."""
-    sgd = optim.SGD(Linear(1, 1).parameters(), lr=1.0)
-    plateau = training.Plateau(patience=2, factor=10, drops=2)
-    rates = []
-    for error in (0.5, 0.5, 0.6, 0.4, 0.4, 0.4, 0.4):
-        assert not plateau.done(sgd, error)
-        rates.append(round(sgd.lr, 6))
-    assert rates == [1, 1, 0.1, 0.1, 0.1, 0.01, 0.01]
-    assert plateau.done(sgd, 0.4)
-
-
 def test_fit_stops_when_the_schedule_is_done():
     _, history = fit(epochs=50, schedule=training.Plateau(patience=1, drops=1))
     assert len(history) < 50
@@ -122,7 +110,7 @@ IMAGES, LABELS = two_clusters()
     ({"train": (IMAGES, LABELS + 1)}, "expects 16 labels, integers from 0 to 1 .*got 2 at"),
     ({"train": (IMAGES, LABELS - 1)}, "integers from 0 to 1 .*got -1 at"),
     ({"train": (IMAGES.tolist(), LABELS)}, "images must be a NumPy array; got list"),
-    ({"train": ((IMAGES * 99).astype(np.uint8), LABELS)}, "floating-point numbers.*got uint8"),
+    ({"train": ((IMAGES * 99).astype(np.int32), LABELS)}, "floating-point numbers.*got int32"),
     ({"train": (IMAGES[:0], LABELS[:0])}, r"got float32, shape \(0, 3\)"),
     ({"epochs": 0}, "epochs must be an integer ≥ 1; got 0"),
 ])
@@ -133,7 +121,7 @@ def test_bad_input(options, message):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_divergence_is_one_clear_error():
-    with pytest.raises(RuntimeError, match="the loss became .* in epoch .*smaller learning rate"):
+    with pytest.raises(RuntimeError, match="(?s)the loss became .* in epoch .*smaller learning"):
         fit(lr=1e6, epochs=50)
 
 
@@ -157,7 +145,7 @@ def test_divergence_leaves_the_weights_as_they_were():
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"transform": lambda images, rng: images * np.nan}, "transform must return 16 images of"),
+    ({"transform": lambda images, rng: images * np.nan}, "transform must return images of finite"),
     ({"transform": lambda images, rng: images[:3]}, "transform must return 16 images"),
     ({"train": IMAGES}, r"training data must be a pair \(images, labels\); got ndarray"),
     ({"validation": (IMAGES, LABELS + 5)}, "integers from 0 to 1 .*got 5 at"),

@@ -28,9 +28,8 @@ from scratchnet.training.transfer import features, freeze, replace_head, train_h
 
 __all__ = [
     "Alone", "Communicator", "Constant", "Cosine", "DataParallel", "Ensemble", "Epoch",
-    "Exponential", "Interrupted", "Plan", "Plateau", "Polynomial", "Recipe", "Run", "Scores", "Shard",
-    "Steps", "WarmUp", "communicator", "confusion_matrix", "evaluate", "features",
+    "Exponential", "Interrupted", "Plan", "Plateau", "Polynomial", "Recipe", "Run", "Scores",
+    "Shard", "Steps", "WarmUp", "communicator", "confusion_matrix", "evaluate", "features",
     "first_not_finite", "fit", "freeze", "measure", "predict", "recipe", "recipes",
-    "replace_head", "shard", "top_k", "train", "train_head",
-    "unfreeze",
+    "replace_head", "shard", "top_k", "train", "train_head", "unfreeze",
 ]

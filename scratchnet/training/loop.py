@@ -1,6 +1,7 @@
 """The training loop — epochs of updates; after each, a look at new images; and nothing lost."""
 import contextlib
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,8 +82,10 @@ def _epochs(trainer: Trainer, validation: tuple, test_transform: Callable | None
             progress: bool, log: Log | None) -> Iterator[bool]:
     """Train to the end; yields after every update (False) and every epoch (True)."""
     images = len(trainer.loader.labels)
-    with tqdm(total=epochs * images, unit=" images", disable=not progress, unit_scale=True,
-              initial=trainer.epoch * images + trainer.sums.images * bool(trainer.batch)) as bar:
+    pause = 0.1 if sys.stderr.isatty() else 10.0        # seconds; a log is no place for a film
+    begun = trainer.epoch * images + (trainer.sums.images if trainer.batch else 0)
+    with tqdm(total=epochs * images, initial=begun, unit=" images", unit_scale=True,
+              disable=not progress, mininterval=pause, maxinterval=max(10.0, pause)) as bar:
         while trainer.epoch < epochs and not trainer.done:
             for update in trainer.updates():
                 bar.update(update.images)

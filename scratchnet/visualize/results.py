@@ -10,10 +10,16 @@ if TYPE_CHECKING:
 
 
 def learning_curves(history: list[Epoch]) -> "Figure":
-    """Loss and error of training and validation, epoch by epoch; lines where lr dropped."""
+    """Loss and error of training and validation, epoch by epoch.
+
+    Lines where the rate dropped, unless it falls all the time (cosine).
+    """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     epochs = np.arange(1, len(history) + 1)
+    drops = [(epoch, after.lr) for before, after, epoch in
+             zip(history, history[1:], epochs[1:], strict=False) if after.lr < before.lr]
     panels = (("cross-entropy", [e.train_loss for e in history],
                [e.validation_loss for e in history]),
               ("error, %", [100 * e.train_error for e in history],
@@ -21,12 +27,12 @@ def learning_curves(history: list[Epoch]) -> "Figure":
     for axes, (label, train, validation) in zip(figure.subplots(1, 2), panels, strict=True):
         axes.plot(epochs, train, color="tab:blue", label="training (dropout on)")
         axes.plot(epochs, validation, color="tab:orange", label="validation")
-        for before, after, epoch in zip(history, history[1:], epochs[1:], strict=False):
-            if after.lr < before.lr:
-                axes.axvline(epoch - 0.5, color="grey", linewidth=0.8, linestyle=":")
-                axes.annotate(f"rate {after.lr:.0e}", (epoch - 0.4, 0.98), rotation=90, va="top",
-                              xycoords=("data", "axes fraction"), fontsize=7, color="grey")
+        for epoch, rate in drops if 3 * len(drops) <= len(history) else ():
+            axes.axvline(epoch - 0.5, color="grey", linewidth=0.8, linestyle=":")
+            axes.annotate(f"rate {rate:.0e}", (epoch - 0.4, 0.98), rotation=90, va="top",
+                          xycoords=("data", "axes fraction"), fontsize=7, color="grey")
         axes.set(xlabel="epoch", ylabel=label, ylim=(0, None), xlim=(1, max(2, len(history))))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure

@@ -69,16 +69,14 @@ class Loader:
                  rows_of: Callable[[int], slice]) -> tuple[np.ndarray, np.ndarray, int]:
         indices = order[batch * self.batch_size:(batch + 1) * self.batch_size]
         rows = rows_of(len(indices))
-        first_chunk = rows.start // CHUNK               # the first that has some of our rows
-        pieces = []
-        for start in range(first_chunk * CHUNK, rows.stop, CHUNK):
-            images = fetch(self.images, indices[start:start + CHUNK])
-            if self.transform is not None:
-                images = self._vary(images, np.random.default_rng([seed, batch, start // CHUNK]))
-            pieces.append(images)
-        images = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        skipped = first_chunk * CHUNK
-        x = images[rows.start - skipped:rows.stop - skipped]
+        if self.transform is None:
+            x = fetch(self.images, indices[rows])
+        else:
+            begin = rows.start // CHUNK * CHUNK         # of the first chunk that has rows of ours
+            x = np.concatenate([
+                self._vary(fetch(self.images, indices[start:start + CHUNK]),
+                           np.random.default_rng([seed, batch, start // CHUNK]))
+                for start in range(begin, rows.stop, CHUNK)])[rows.start - begin:rows.stop - begin]
         if not np.isfinite(x).all():
             raise ValueError("fit: transform must return images of finite numbers; got NaN or "
                              "infinity" if self.transform is not None else

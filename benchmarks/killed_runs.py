@@ -5,9 +5,10 @@
 
 Each run trains a small network (dropout, batch norm, momentum, a moving average, augmentation,
 two loader threads) and saves after every update, so that many kills come in the middle of a save.
-After every kill the newest checkpoint must be whole; at the end parameters, running averages and
-history must be those of the run that nobody killed, bit for bit. Exits with 1 if one is not, and
-writes benchmarks/results/killed_runs.json.
+After every kill the newest checkpoint must be whole; at the end all that the folder holds
+must be that of the run that nobody killed, bit for bit: parameters, running averages, velocities,
+moving averages, generators, history, the best weights, and each line of the log (but for its
+seconds). Exits with 1 if something is not, and writes benchmarks/results/killed_runs.json.
 """
 import argparse
 import hashlib
@@ -26,6 +27,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from scratchnet import data, optim, training
+from scratchnet.archive import read_npz
 from scratchnet.layers import BatchNorm2d, Conv2d, Dropout, Flatten, Linear, ReLU, Sequential
 from scratchnet.training import checkpoint
 
@@ -42,15 +44,25 @@ def train(folder: Path) -> None:
                          relu=ReLU(), flat=Flatten(), drop=Dropout(0.3, rng=rng),
                          fc=Linear(384, 10, rng=rng))
         sgd = optim.SGD(net.parameters(), lr=0.02, momentum=0.9, weight_decay=5e-4)
-        history = training.fit(
+        training.fit(
             net, (digits.train.images[part], digits.train.labels[part]), digits.validation, sgd,
             epochs=6, batch_size=16, schedule=training.Plateau(patience=1), rng=1, progress=False,
             transform=data.random_shift, average=optim.MovingAverage(net, 0.9), workers=2,
             out=folder, resume=True, save_every=0)
-    digest = hashlib.sha256(repr(history).encode())
-    for name, array in net.state_dict().items():
-        digest.update(name.encode() + array.tobytes())
-    (folder / "digest").write_text(digest.hexdigest())
+    (folder / "digest").write_text(digest(folder))
+
+
+def digest(folder: Path) -> str:
+    """One number for all that a finished run has left, but for its seconds."""
+    arrays, facts = checkpoint.read(checkpoint.newest_first(folder)[0])
+    arrays |= {f"best.{name}": array for name, array in read_npz(folder / "best.npz").items()}
+    lines = [json.loads(line) for line in (folder / "updates.jsonl").read_text().splitlines()]
+    told = [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+    found = hashlib.sha256(json.dumps([facts, told]).encode())
+    found.update((folder / "log.csv").read_bytes())
+    for name, array in sorted(arrays.items()):
+        found.update(name.encode() + array.tobytes())
+    return found.hexdigest()
 
 
 def killed_and_resumed(folder: Path, seconds: float, rng: np.random.Generator) -> dict[str, int]:

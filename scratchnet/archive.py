@@ -3,6 +3,7 @@
     replace_file(path, write)       the new file, complete, takes the old one's place in one step
     write_npz(arrays, file)         a zip of .npy files, each a line of text and then its numbers
     open_npz(path)                  the table first (names, shapes, dtypes), numbers only when asked
+    read_npz(path)                  all of it, and never more than the file has bytes
 
 A program can be killed between any two instructions, and a machine can lose its power. So a file
 is written under another name in the same folder; the disk is waited for (fsync); the file may be
@@ -47,7 +48,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any],
         with temporary.open("xb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            _wait_for_disk(file.fileno())
         if check is not None:
             check(temporary)
         os.replace(temporary, target)
@@ -59,6 +60,15 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any],
                                            f"there before is untouched") from error
         raise
     _wait_for_folder(target.parent)
+
+
+def _wait_for_disk(descriptor: int) -> None:
+    """Have what was written on the disk. (On macOS fsync does not wait for the disk's cache.)"""
+    try:
+        import fcntl
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    except (ImportError, AttributeError, OSError):      # another system, or file system
+        os.fsync(descriptor)
 
 
 def _wait_for_folder(folder: Path) -> None:
@@ -110,6 +120,18 @@ def open_npz(path: Path) -> Iterator[tuple[dict[str, Entry], Callable]]:
                 return npy.read_array(member, allow_pickle=False)       # zipfile checks its CRC
 
         yield found, read
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a .npz that we wrote: none is compressed, so the arrays have no more
+    bytes than the file. Raises ValueError for a file that is damaged, or promises more."""
+    size = path.stat().st_size
+    with damage_told(path), open_npz(path) as (table, read):
+        promised = sum(math.prod(entry.shape) * np.dtype(entry.dtype).itemsize
+                       for entry in table.values())
+        if promised > size:
+            raise ValueError(f"its arrays would take {promised:,} bytes; it has {size:,}")
+        return {name: read(name) for name in table}
 
 
 def _npy_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:

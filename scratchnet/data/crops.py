@@ -16,6 +16,7 @@ from scratchnet.backend import device_of, to_device, to_host
 from scratchnet.data.augment import Transform, expect_images, whole
 from scratchnet.data.loader import fetch
 from scratchnet.layer import Layer, no_grad
+from scratchnet.layers.softmax import softmax
 
 
 class CentreCrop(Transform):
@@ -63,7 +64,7 @@ class TenCrop(Transform):
 def ten_crop_probabilities(model: Layer, images: Any, size: int,
                            transform: Callable | None = None,
                            batch_size: int = 128) -> np.ndarray:
-    """Return (N, classes): the mean of the model's softmax over the ten views of each image.
+    """Return (N, classes), float64: the mean of the model's softmax over ten views of each image.
 
     images: an array (N, C, H, W), or an object that reads when asked; bytes are divided by 255.
     `transform(images, rng)`, Normalise for instance, comes before cropping, and must draw nothing
@@ -83,7 +84,5 @@ def ten_crop_probabilities(model: Layer, images: Any, size: int,
         device = device_of(parameters[0].value) if parameters else device_of(views)
         with no_grad():
             logits = to_host(model.forward(to_device(views, device)))       # (10·n, classes)
-        p = np.exp(logits - logits.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
-        means.append(p.reshape(len(batch), 10, -1).mean(axis=1))
+        means.append(softmax(logits).reshape(len(batch), 10, -1).mean(axis=1))
     return np.concatenate(means)

@@ -114,3 +114,9 @@ class SoftmaxCrossEntropy(Layer):
     def __repr__(self) -> str:
         s = self.label_smoothing
         return f"SoftmaxCrossEntropy({f'label_smoothing={s}' if s else ''})"
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """(N, C) on the host → probabilities (N, C), float64: far fewer of them underflow to a tie."""
+    e = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.archive import damage_told, open_npz, replace_file, write_npz
+from scratchnet.archive import damage_told, read_npz, replace_file, write_npz
 
 KEPT = 2
 FACTS = "facts"
@@ -50,25 +50,16 @@ def _read_back(path: Path) -> None:
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return (arrays, facts) of the checkpoint `path`.
 
-    Never reads more numbers than the file has bytes. Raises ValueError for a file that is
-    damaged, truncated, or no checkpoint.
+    Raises ValueError for a file that is damaged, truncated, or no checkpoint.
     """
-    size = path.stat().st_size
-    with damage_told(path), open_npz(path) as (table, read_array):
-        if FACTS not in table:
+    arrays = read_npz(path)
+    with damage_told(path):
+        if FACTS not in arrays:
             raise ValueError("it is not a checkpoint: it has no facts")
-        promised = sum(_bytes(entry) for entry in table.values())
-        if promised > size:
-            raise ValueError(f"its arrays would take {promised:,} bytes; it has {size:,}")
-        arrays = {name: read_array(name) for name in table}
         facts = json.loads(arrays.pop(FACTS).tobytes().decode())
         if not isinstance(facts, dict):
             raise ValueError("it is not a checkpoint: its facts are no table")
     return arrays, facts
-
-
-def _bytes(entry: Any) -> int:
-    return int(np.prod(entry.shape, dtype=object)) * np.dtype(entry.dtype).itemsize
 
 
 def newest_first(folder: Path) -> list[Path]:
@@ -82,15 +73,19 @@ def read_newest(folder: Path, say: Callable[[str], Any]
                 ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
     """Return (arrays, facts) of the newest checkpoint that can be read; None if there is none.
 
-    What cannot be read is told to `say`, and the one before it is taken. Raises ValueError if
-    there are checkpoints and none can be read.
+    What cannot be read is told to `say` and set aside (as ….broken), and the one before it is
+    taken. Raises ValueError if there are checkpoints and none can be read.
     """
     paths = newest_first(folder)
-    for path in paths:
+    for n, path in enumerate(paths):
         try:
-            return read(path)
+            found = read(path)
         except ValueError as error:
             say(f"{error}\nGoing back to the checkpoint before it.")
+            continue
+        for broken in paths[:n]:                # or it would count as one of the newest two
+            broken.replace(broken.with_suffix(".broken"))
+        return found
     if paths:
         raise ValueError(f"none of the {len(paths)} checkpoints in {folder} can be read: begin "
                          f"anew in another folder")

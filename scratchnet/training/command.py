@@ -15,6 +15,7 @@ from scratchnet.training.interrupt import Interrupted
 from scratchnet.training.loop import SAVE_EVERY
 from scratchnet.training.run import Run, Settings, train
 
+ERRORS = (ValueError, OSError, ImportError, RuntimeError)     # about which a user can do something
 BAR = 30                # characters of a bar for 100 %
 
 
@@ -76,7 +77,7 @@ def _told(run: Callable[..., int]) -> Callable[..., int]:
     def told(*arguments: Any) -> int:
         try:
             return run(*arguments)
-        except (ValueError, OSError, ImportError, RuntimeError) as error:
+        except ERRORS as error:
             print(f"scratchnet: {error}", file=sys.stderr)
             return 2
     return told
@@ -105,7 +106,7 @@ def run_train(options: argparse.Namespace) -> int:
     out = options.out or f"runs/{asked.model}-{Path(asked.data).name}-{Path(asked.recipe).stem}"
     with communicator(best_device(options.device)) as ranks:
         status = _told(_train)(options, given, out, ranks)
-        if status and ranks.size > 1:
+        if status == 2 and ranks.size > 1:
             sys.exit(status)                    # ends the other processes, too
     return status
 
@@ -122,7 +123,7 @@ def _train(options: argparse.Namespace, given: dict, out: str, ranks: Any) -> in
         return 128 + stopped.number
     if ranks.rank == 0:
         print(f"\nThe run is in {run.folder}: curves.png, log.csv, best.npz, …\n"
-              f"Test it with: scratchnet evaluate {run.folder}")
+              f"Test it with: scratchnet evaluate {shlex.quote(str(run.folder))}")
     return 0
 
 
@@ -145,6 +146,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     print(f"{len(labels):,} images of {data.source}, {options.part}; {views}\n")
     if options.ten_crop and not all(run.settings.mirrored for run in runs):
         print("Five of the ten views are mirror images, which the training did not show.\n")
+    if not options.ten_crop and any(run.recipe.test_crops == 10 for run in runs):
+        print("The paper averages over ten views: --ten-crop.\n")
     print(errors_of(answers, labels).table([str(run.folder) for run in runs]))
     return 0
 
@@ -154,7 +157,7 @@ def run_predict(options: argparse.Namespace) -> int:
     from scratchnet.data.images import centre_square, read_image
     run = Run(options.folder)
     net = run.network(options.device)
-    stored = max(run.stored, -(-run.size * 8 // 7) if options.ten_crop else 0)
+    stored = run.side(border=options.ten_crop)
     for name in options.images:
         image = centre_square(read_image(name, run.channels), stored)
         p = run.probabilities(net, image[None], options.ten_crop)[0]

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchnet.layer import Layer
-from scratchnet.training.metrics import predict, top_k
+from scratchnet.layers.softmax import softmax
+from scratchnet.training.metrics import errors, predict
 
 
 class Errors(NamedTuple):
@@ -100,20 +101,14 @@ class Ensemble:
         return f"Ensemble({', '.join(map(repr, self.models))})"
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """(N, classes) → probabilities (N, classes), float64: far fewer of them underflow to a tie."""
-    e = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
 def errors_of(members: Sequence[np.ndarray], labels: np.ndarray) -> EnsembleErrors:
     """Return the errors of probabilities (N, classes), one array a member, and of their mean."""
-    errors = [_errors(p, labels) for p in members]
+    found = [_errors(p, labels) for p in members]
     mean = Errors(*(None if None in column else float(np.mean(column))
-                    for column in zip(*errors, strict=True)))
-    return EnsembleErrors(tuple(errors), mean, _errors(sum(members), labels))
+                    for column in zip(*found, strict=True)))
+    return EnsembleErrors(tuple(found), mean, _errors(sum(members), labels))
 
 
 def _errors(scores: np.ndarray, labels: np.ndarray) -> Errors:
-    return Errors(1 - top_k(scores, labels, 1),
-                  1 - top_k(scores, labels, 5) if scores.shape[1] >= 5 else None)
+    top1, top5 = errors(scores, labels)
+    return Errors(top1, top5 if scores.shape[1] >= 5 else None)

@@ -26,6 +26,7 @@ import numpy as np
 
 from scratchnet.backend import device_of, is_array, xp_of
 from scratchnet.layer import Layer, Parameter, _held, remembering
+from scratchnet.training.parallel import ShardedGenerator
 
 NOT_FOUND = "In a second run of this batch"
 
@@ -79,7 +80,7 @@ def generators(model: Layer) -> dict[str, np.random.Generator]:
     found: dict[str, np.random.Generator] = {}
     for prefix, layer in model.named_layers():
         for attribute, value in vars(layer).items():
-            for name, generator in _held(attribute, value, np.random.Generator):
+            for name, generator in _held(attribute, value, np.random.Generator | ShardedGenerator):
                 if not any(generator is other for other in found.values()):
                     found[f"{prefix}.{name}" if prefix else name] = generator
     return found

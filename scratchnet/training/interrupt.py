@@ -1,4 +1,8 @@
-"""Interrupts — Ctrl-C and SIGTERM wait until the update under way is finished."""
+"""Interrupts — Ctrl-C, SIGTERM and SIGUSR1 wait until the update under way is finished.
+
+SIGTERM is how a system asks a program to end. SIGUSR1 is what batch systems send some time before
+they end a job, and what mpiexec passes on to the processes that it has started.
+"""
 import signal
 import threading
 from types import FrameType
@@ -20,7 +24,8 @@ class Interrupts:
     signals; in another nothing changes.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1")
+                    if hasattr(signal, name))           # Windows has no SIGUSR1
 
     def __init__(self) -> None:
         self.number = 0

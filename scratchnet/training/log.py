@@ -11,6 +11,7 @@ that a kill cut in two.
 import csv
 import io
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from typing import Any
 from scratchnet.archive import replace_file
 from scratchnet.training.trainer import Epoch, Update
 
-FLUSH_EVERY = 2.0       # seconds between writes of updates.jsonl
 DRAW_EVERY = 20.0       # seconds between pictures
 
 
@@ -28,55 +28,55 @@ class Log:
     def __init__(self, folder: Path, step: int):
         self.folder = folder
         self.updates = folder / "updates.jsonl"
-        self._forget_after(step)
+        earlier = self._forget_after(step)
         self._file = self.updates.open("a", encoding="utf-8")
-        self._flushed = self._began = time.monotonic()
+        self._began = time.monotonic() - earlier
         self._drawn = float("-inf")
 
-    def _forget_after(self, step: int) -> None:
-        kept = []
+    def _forget_after(self, step: int) -> float:
+        """Keep the lines up to `step`; returns the seconds of training that the last one tells."""
+        kept, seconds = [], 0.0
         if self.updates.exists():
             for line in self.updates.read_bytes().splitlines(keepends=True):
                 try:
-                    known = json.loads(line)["step"] <= step and line.endswith(b"\n")
+                    told = json.loads(line)
+                    if told["step"] > step or not line.endswith(b"\n"):
+                        break
+                    seconds = float(told["seconds"])
                 except (ValueError, KeyError, TypeError):
-                    known = False
-                if not known:
                     break
                 kept.append(line)
         replace_file(self.updates, lambda file: file.writelines(kept))
+        return seconds
 
     def update(self, update: Update, epoch: int) -> None:
         """Add a line."""
-        now = time.monotonic()
         line: dict[str, Any] = {"epoch": epoch, **update._asdict(),
-                                "seconds": round(now - self._began, 3)}
+                                "seconds": round(time.monotonic() - self._began, 3)}
         self._file.write(json.dumps(line) + "\n")
-        if now - self._flushed > FLUSH_EVERY:
-            self._file.flush()
-            self._flushed = now
+
+    def flush(self) -> None:
+        """Have every line on the disk: before a checkpoint, which will not make them again."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def epoch(self, history: list[Epoch]) -> None:
-        """Write the table anew, and now and then the picture."""
-        self._file.flush()
+        """Write the table anew."""
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(["epoch", *Epoch._fields])
         writer.writerows([n, *(f"{number:.9g}" for number in epoch)]
                          for n, epoch in enumerate(history, start=1))
         replace_file(self.folder / "log.csv", lambda file: file.write(text.getvalue().encode()))
-        if time.monotonic() - self._drawn > DRAW_EVERY:
-            self.draw(history)
-
-    def draw(self, history: list[Epoch]) -> None:
-        """Draw the curves."""
+    def draw(self, history: list[Epoch], last: bool = False) -> None:
+        """Draw the curves, at the end and now and then before it."""
         from scratchnet.visualize import learning_curves
-        if history:
+        if last or time.monotonic() - self._drawn > DRAW_EVERY:
             figure = learning_curves(history)
             replace_file(self.folder / "curves.png",
                          lambda file: figure.savefig(file, dpi=120, format="png"))
             self._drawn = time.monotonic()
 
     def close(self) -> None:
-        """Have every line on the disk."""
+        """End the log."""
         self._file.close()

@@ -11,19 +11,18 @@ import numpy as np
 from tqdm import tqdm
 
 from scratchnet.data.loader import fetch
-from scratchnet.layer import Layer, no_grad
-from scratchnet.layers import SoftmaxCrossEntropy
+from scratchnet.layer import Layer
 from scratchnet.optim import Optimizer
 from scratchnet.training import checkpoint
 from scratchnet.training.communicator import Communicator
 from scratchnet.training.interrupt import Interrupted, Interrupts
+from scratchnet.training.lock import locked
 from scratchnet.training.log import Log
 from scratchnet.training.metrics import check_data, predict
 from scratchnet.training.trainer import AUXILIARY, Epoch, Trainer
 from scratchnet.weights import save as save_weights
 
 SAVE_EVERY = 600.0      # seconds between checkpoints, beside those after each epoch
-LOCK = "lock"
 
 
 def fit(model: Layer, train: tuple, validation: tuple, optimizer: Optimizer, epochs: int,
@@ -50,7 +49,8 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: Optimizer, epo
     clip            the longest the gradient may be, over all parameters
     average         an optim.MovingAverage of the model: validated, and saved as the best
     out             a folder for checkpoints, best.npz, log.csv, updates.jsonl, curves.png.
-                    Then Ctrl-C and SIGTERM save at the next update, and raise Interrupted
+                    Then Ctrl-C, SIGTERM and SIGUSR1 save at the next update, and raise
+                    Interrupted
     resume          go on from the newest checkpoint in `out`, if there is one: the rest of the
                     run is bit for bit what it would have been
     save_every      seconds between checkpoints, beside those after each epoch
@@ -63,17 +63,20 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: Optimizer, epo
     another run; RuntimeError when the loss or a gradient stops being a number, before the update,
     with the name of the layer where it began.
     """
-    _check(model, train, validation, optimizer, epochs, batch_size, loss, test_transform)
+    _check(model, train, validation, optimizer, epochs, batch_size, test_transform)
     trainer = Trainer(model, train, optimizer, batch_size=batch_size, schedule=schedule,
                       transform=transform, rng=rng, loss=loss, auxiliary=auxiliary, clip=clip,
                       average=average, workers=workers, communicator=communicator)
     progress = progress and trainer.communicator.rank == 0
-    if out is None:
-        for _ in _epochs(trainer, validation, test_transform, epochs, progress, None):
-            pass
-    else:
-        _fit_in_folder(trainer, validation, test_transform, epochs, progress, Path(out), resume,
-                       save_every)
+    try:
+        if out is None:
+            for _ in _epochs(trainer, validation, test_transform, epochs, progress, None):
+                pass
+        else:
+            _fit_in_folder(trainer, validation, test_transform, epochs, progress, Path(out),
+                           resume, save_every)
+    finally:
+        optimizer.lr = trainer.base_lr
     model.eval()
     return trainer.history
 
@@ -126,31 +129,50 @@ def _fit_in_folder(trainer: Trainer, validation: tuple, test_transform: Callable
                    save_every: float) -> None:
     ranks = trainer.communicator
     say = tqdm.write if progress else _silent
-    with _locked(folder) if ranks.rank == 0 else contextlib.nullcontext(), Interrupts() as asked:
+    with locked(folder) if ranks.rank == 0 else contextlib.nullcontext(), Interrupts() as asked:
         found = ranks.share(_found(folder, resume, say) if ranks.rank == 0 else None)
         if found is not None:
             for note in trainer.restore(*found):
                 say(note)
             say(f"going on after update {trainer.step}, epoch {trainer.epoch + 1}")
         log = Log(folder, trainer.step) if ranks.rank == 0 else None
+
+        def save() -> None:
+            if log is not None:             # one process writes, of all that are equal
+                log.flush()
+                checkpoint.write(folder, trainer.step, *trainer.state())
+
+        def stopped() -> Interrupted:
+            return Interrupted(f"stopped after update {trainer.step}; saved in {folder}",
+                               asked.number or signal.SIGTERM)
+
+        def unless_asked(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            if asked.number and ranks.size == 1:            # in the middle of a long validation
+                raise _Asked
+            return images if test_transform is None else test_transform(images, rng)
+
         try:
             saved = time.monotonic()
-            for whole_epoch in _epochs(trainer, validation, test_transform, epochs, progress, log):
-                number = asked.number
-                stop = ranks.any(number)
+            for whole_epoch in _epochs(trainer, validation, unless_asked, epochs, progress, log):
+                stop = ranks.any(asked.number)
                 if ranks.any(whole_epoch or stop or time.monotonic() - saved > save_every):
-                    if ranks.rank == 0:             # one process writes, of all that are equal
-                        checkpoint.write(folder, trainer.step, *trainer.state())
+                    save()
                     saved = time.monotonic()
                 if stop:
-                    ranks.barrier()                 # it has written: now all may end
-                    raise Interrupted(f"stopped after update {trainer.step}; saved in {folder}",
-                                      number or signal.SIGTERM)
-            if log is not None:
-                log.draw(trainer.history)
+                    ranks.barrier()                         # it is saved: now all may end
+                    raise stopped()
+                if whole_epoch and log is not None:
+                    log.draw(trainer.history, last=trainer.epoch == epochs or trainer.done)
+        except _Asked:
+            save()
+            raise stopped() from None
         finally:
             if log is not None:
                 log.close()
+
+
+class _Asked(Exception):
+    """A signal came while the validation images were looked at."""
 
 
 def _found(folder: Path, resume: bool, say: Callable[[str], Any]) -> tuple[dict, dict] | None:
@@ -163,28 +185,12 @@ def _found(folder: Path, resume: bool, say: Callable[[str], Any]) -> tuple[dict,
     return checkpoint.read_newest(folder, say)
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep a second process out of the folder. The system opens the lock when we die."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
-        try:
-            import fcntl
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:                 # Windows
-            pass
-        except OSError:
-            raise ValueError(f"another process is training in {folder}: wait for it, or name "
-                             f"another folder") from None
-        yield
-
-
 def _silent(message: str) -> None:
     pass
 
 
 def _check(model: Layer, train: tuple, validation: tuple, optimizer: Optimizer, epochs: int,
-           batch_size: int, loss: Layer | None, test_transform: Callable | None) -> None:
+           batch_size: int, test_transform: Callable | None) -> None:
     for name, n in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(n, int) or n < 1:
             raise ValueError(f"fit: {name} must be an integer ≥ 1; got {n!r}")
@@ -196,6 +202,10 @@ def _check(model: Layer, train: tuple, validation: tuple, optimizer: Optimizer, 
     if not {id(p) for p in model.parameters()} & {id(p) for p in optimizer.parameters}:
         raise ValueError("fit: the optimizer has none of this model's parameters")
     logits = predict(model, fetch(validation[0], slice(0, 1)), transform=test_transform)
-    with no_grad():                         # wrong labels show now, not after an epoch
-        (loss or SoftmaxCrossEntropy()).forward(logits.repeat(len(validation[1]), axis=0),
-                                                validation[1])
+    for what, (_, labels) in (("training", train), ("validation", validation)):
+        wrong = (labels < 0) | (labels >= logits.shape[1])      # now, not after an epoch
+        if wrong.any():
+            n = int(wrong.argmax())
+            raise ValueError(f"fit: the {what} labels must be integers from 0 to "
+                             f"{logits.shape[1] - 1}, for the network has {logits.shape[1]} "
+                             f"outputs; got {labels[n]} at position {n}")

@@ -51,8 +51,13 @@ def scores_of(logits: np.ndarray, labels: np.ndarray) -> Scores:
     """Return the same of logits (N, classes); with five classes or fewer, error5 is 0."""
     with no_grad():
         loss = float(SoftmaxCrossEntropy().forward(logits, labels))
-    return Scores(loss, 1 - top_k(logits, labels, 1),
-                  1 - top_k(logits, labels, min(5, logits.shape[1])))
+    return Scores(loss, *errors(logits, labels))
+
+
+def errors(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Return the shares of images whose true class is not the best answer, not among five."""
+    places = _places(logits, labels)
+    return float((places > 1).mean()), float((places > 5).mean())
 
 
 def evaluate(model: Layer, images: np.ndarray, labels: np.ndarray,
@@ -69,9 +74,13 @@ def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
     if not 1 <= k <= logits.shape[1]:
         raise ValueError(f"top_k: k must be from 1 to {logits.shape[1]}, the number of "
                          f"classes; got {k}")
+    return float((_places(logits, labels) <= k).mean())
+
+
+def _places(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many logits are at least as large as the true class's: itself, those that tie, NaN."""
     true = logits[np.arange(len(labels)), labels][:, None]
-    at_least_as_good = (~(logits < true)).sum(axis=1)   # the true class itself is one; so is NaN
-    return float((at_least_as_good <= k).mean())
+    return (~(logits < true)).sum(axis=1)
 
 
 def confusion_matrix(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -95,7 +95,6 @@ class Plan:
     auxiliary: float
     clip: float | None
     average: optim.MovingAverage | None
-    test_crops: int
     notes: list[str]
     statistics: dict[str, np.ndarray]
 
@@ -168,6 +167,7 @@ class Recipe:
     def build(self, model: Layer, train_images: Any, *, size: int, epochs: int | None = None,
               batch_size: int | None = None, lr: float | None = None, mirror: bool = True,
               lr_scale: Mapping[str, float] | None = None, initialise: bool = True,
+              statistics: Mapping[str, np.ndarray] | None = None,
               donor: Layer | None = None, rng: int | np.random.Generator | None = None) -> Plan:
         """Initialise `model`, measure the images, and make everything that training needs.
 
@@ -178,6 +178,7 @@ class Recipe:
         mirror      False where a mirror image has another label, or none (digits, letters)
         lr_scale    {layer: factor} for rates of their own, see optim.groups
         initialise  False keeps the weights that the model has
+        statistics  those of an earlier plan, in place of measuring the images
         donor       a trained network that hands over layers, if initialization is staged
 
         Raises ValueError for images that do not fit and constants that make no sense.
@@ -193,13 +194,8 @@ class Recipe:
                              f"initialised (not with initialise=False), and only where the recipe "
                              f"says staged = true under [initialization], as vgg does")
         train = self._usable(train_images.shape[1], side, size, mirror, notes)
-        statistics = _measure([*train, *self.test], train_images)
-        test_crops = self.test_crops
-        if test_crops == 10 and (side == size or not mirror):
-            test_crops = 1
-            notes.append("tested on one view, not ten: " + (
-                "the images have no border to shift over" if side == size else
-                "five of them would be mirrored"))
+        if statistics is None:
+            statistics = _measure([*train, *self.test], train_images)
         if initialise:
             self._initialise(model, donor, rng, notes)
 
@@ -219,7 +215,7 @@ class Recipe:
             self._compose(train, size, statistics), self.test_transform(size, statistics),
             epochs, batch_size, self.loss.get("auxiliary", 0.3), self.clip,
             self.average and optim.MovingAverage(model, self.average, warm_up=True),
-            test_crops, notes, statistics)
+            notes, dict(statistics))
 
     # ── parts of build ───────────────────────────────────────────────────────────────
 

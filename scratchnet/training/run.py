@@ -14,6 +14,7 @@
 import json
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,16 @@ from typing import Any
 import numpy as np
 
 from scratchnet import weights
-from scratchnet.archive import damage_told, open_npz, replace_file, write_npz
+from scratchnet.archive import read_npz, replace_file, write_npz
 from scratchnet.backend import best_device
 from scratchnet.data.crops import ten_crop_probabilities
-from scratchnet.data.sets import Data, load
+from scratchnet.data.sets import NAMES, Data, load
 from scratchnet.layer import Layer
+from scratchnet.layers.softmax import softmax
 from scratchnet.models import get_model, input_shape
 from scratchnet.training import checkpoint
 from scratchnet.training.communicator import Alone, Communicator
-from scratchnet.training.ensemble import softmax
+from scratchnet.training.lock import locked
 from scratchnet.training.loop import SAVE_EVERY, fit
 from scratchnet.training.metrics import predict
 from scratchnet.training.recipe import Recipe, recipe
@@ -104,57 +106,41 @@ def train(model: str, data: str, recipe: str = "quick", *, out: str | Path, resu
         settings["pretrained"] = str(settings["pretrained"])
     if isinstance(settings.get("freeze"), list):
         settings["freeze"] = tuple(settings["freeze"])
-    asked = Settings(model, str(data), str(recipe), **settings)
-    if not isinstance(workers, int) or workers < 0 or not save_every >= 0:
-        raise ValueError(f"workers must be an integer ≥ 0, save_every seconds ≥ 0; got "
-                         f"{workers!r} and {save_every!r}")
+    asked = Settings(model, _place(data), _place(recipe, ".toml"), **settings)
     ranks = communicator or Alone()
     folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file: name a folder for the run")
-    begun = ranks.share((folder / "run.json").exists())
-    if begun and not resume:
-        raise ValueError(f"{folder} holds a run already: resume it (resume=True, --resume) or "
-                         f"name another folder")
-    if begun:
-        run = Run(folder)
-        _same(run.settings, asked, folder)
-        plan_of, sets = run.recipe, run.data()
-    else:
-        plan_of = _recipe(asked)
+    with locked(folder) if ranks.rank == 0 else nullcontext():
+        begun = ranks.share((folder / "run.json").exists())
+        if begun and not resume:
+            raise ValueError(f"{folder} holds a run already: resume it (resume=True, --resume) or "
+                             f"name another folder")
+        run = _take_up(folder, asked) if begun else None
+        chosen = run.recipe if run else _recipe(asked)
         size = asked.size or input_shape(model)[1]
-        sets = load(asked.data, size=plan_of.stored_side(size))
-    size = asked.size or input_shape(model)[1]
-    net = _network(asked, len(sets.classes), sets.train.images.shape[1])
-    _try_one(net, sets, size, model)
-    if asked.pretrained and not (begun and checkpoint.newest_first(folder)):
-        weights.load(net, asked.pretrained, skip_head=True)
-    if asked.freeze:
-        freeze(net, *asked.freeze)
-        if all(parameter.frozen for parameter in net.parameters()):
-            raise ValueError(f"freeze: {', '.join(asked.freeze)} are all of {model}: nothing is "
-                             f"left to train")
-    plan = plan_of.build(net, sets.train.images, size=size, epochs=asked.epochs,
-                         batch_size=asked.batch_size, lr=asked.lr, mirror=asked.mirrored,
-                         initialise=not asked.pretrained, rng=np.random.default_rng(
-                             [asked.seed, 1]))
-    net.to(best_device(device))
-    if ranks.rank == 0 and not begun:
-        _write(folder, asked, plan_of, sets, plan.statistics, plan.notes)
-    if ranks.rank == 0:
-        say(f"{asked.model}, {sum(p.value.size for p in net.parameters()):,} parameters, on "
-            f"{sets.source}: {len(sets.train.labels):,} images to train on, "
-            f"{len(sets.validation.labels):,} to validate, {len(sets.classes)} classes")
-        for note in plan.notes:
-            say(f"  {note}")
-    with np.errstate(over="ignore", invalid="ignore"):      # fit itself says what diverges
+        sets = run.data() if run else load(asked.data, size=chosen.stored_side(size))
+        net = _network(asked, len(sets.classes), sets.train.images.shape[1])
+        _try_one(net, sets, size, model)
+        if asked.pretrained:
+            weights.load(net, asked.pretrained, skip_head=True)
+        if asked.freeze:
+            freeze(net, *asked.freeze)
+        plan = chosen.build(net, sets.train.images, size=size, epochs=asked.epochs,
+                            batch_size=asked.batch_size, lr=asked.lr, mirror=asked.mirrored,
+                            initialise=not asked.pretrained,
+                            statistics=run.statistics if run else None,
+                            rng=np.random.default_rng([asked.seed, 1]))
+        net.to(best_device(device))
+        if ranks.rank == 0:
+            if not begun:
+                _write(folder, asked, chosen, sets, plan.statistics, plan.notes)
+            say("\n  ".join([_headline(asked, net, sets), *plan.notes]))
         fit(net, tuple(sets.train), tuple(sets.validation), plan.optimizer, plan.epochs,
             plan.batch_size, plan.schedule, plan.train_transform,
             rng=np.random.default_rng([asked.seed, 2]), progress=progress, loss=plan.loss,
             test_transform=plan.test_transform, auxiliary=plan.auxiliary, clip=plan.clip,
             average=plan.average, workers=workers, out=folder, resume=resume,
             save_every=save_every, communicator=communicator)
-    ranks.barrier()                             # rank 0 has written the last file
+        ranks.barrier()                         # rank 0 has written the last file
     return Run(folder)
 
 
@@ -205,10 +191,9 @@ class Run:
     def data(self, spec: str | None = None, border: bool = False) -> Data:
         """Return the run's data, or other data with the same classes, as the run stores images.
 
-        border=True: at least an eighth larger than the network's input, for ten crops.
+        border=True: larger than the network's input, for ten crops.
         """
-        stored = max(self.stored, -(-self.size * 8 // 7) if border else 0)
-        found = load(spec or self.settings.data, size=stored)
+        found = load(spec or self.settings.data, size=self.side(border))
         if found.classes != self.classes:
             raise ValueError(f"{found.source} has other classes than the run: "
                              f"{', '.join(found.classes[:5])} … ({len(found.classes)}), not "
@@ -217,6 +202,21 @@ class Run:
             raise ValueError(f"{found.source} has images of {found.test.images.shape[1]} channels; "
                              f"the run was trained on {self.channels}")
         return found
+
+    def side(self, border: bool = False) -> int:
+        """Return the side of the images to load; with a border, larger than the network's input.
+
+        Raises ValueError if that cannot be: a mean was subtracted pixel by pixel, and there is
+        none for the border.
+        """
+        if not border or self.stored > self.size:
+            return self.stored
+        if any(array.size > self.channels for name, array in self.statistics.items()
+               if name == "mean"):
+            raise ValueError(f"{self.folder} was trained on images without a border ({self.size}×"
+                             f"{self.size}), and has their mean pixel by pixel: it cannot be "
+                             f"tested on ten crops")
+        return -(-self.size * 8 // 7)
 
     def probabilities(self, net: Layer, images: Any, ten_crop: bool = False,
                       batch_size: int = 64) -> np.ndarray:
@@ -236,7 +236,7 @@ class Run:
 
 
 def _recipe(asked: Settings) -> Recipe:
-    return recipe(asked.recipe, asked.model).with_exceptions(asked.model)
+    return recipe(asked.recipe, asked.model)
 
 
 def _network(asked: Settings, classes: int, channels: int) -> Layer:
@@ -244,13 +244,28 @@ def _network(asked: Settings, classes: int, channels: int) -> Layer:
                      rng=np.random.default_rng([asked.seed, 0]))
 
 
-def _same(begun: Settings, asked: Settings, folder: Path) -> None:
+def _place(name: str | Path, suffix: str = "") -> str:
+    """A file or folder by its full path, for the run may be taken up elsewhere; a name as it is."""
+    path = Path(name)
+    is_path = path.is_dir() if not suffix else str(name).endswith(suffix)
+    return str(path.resolve()) if is_path and str(name) not in NAMES else str(name)
+
+
+def _take_up(folder: Path, asked: Settings) -> "Run":
     """Raise ValueError unless a run that is taken up has the settings it was begun with."""
-    ours, theirs = asdict(asked), asdict(begun)
+    run = Run(folder)
+    ours, theirs = asdict(asked), asdict(run.settings)
     if different := [f"{name}: begun with {theirs[name]!r}, now {ours[name]!r}"
                      for name in theirs if theirs[name] != ours[name]]:
         raise ValueError(f"{folder} holds another run; nothing was changed.\n  "
                          + "\n  ".join(different))
+    return run
+
+
+def _headline(asked: Settings, net: Layer, sets: Data) -> str:
+    return (f"{asked.model}, {sum(p.value.size for p in net.parameters()):,} parameters, on "
+            f"{sets.source}: {len(sets.train.labels):,} images to train on, "
+            f"{len(sets.validation.labels):,} to validate, {len(sets.classes)} classes")
 
 
 def _try_one(net: Layer, sets: Data, size: int, model: str) -> None:
@@ -278,7 +293,8 @@ def _write(folder: Path, asked: Settings, used: Recipe, sets: Data,
 def _read_statistics(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise ValueError(f"{path} is not there: the run's folder is not whole")
-    with damage_told(path), open_npz(path) as (table, read):
-        if sum(int(np.prod(entry.shape, dtype=object)) for entry in table.values()) > MOST_NUMBERS:
-            raise ValueError("it is too large")
-        return {name: read(name) for name in table}
+    statistics = read_npz(path)
+    if wrong := [name for name, array in statistics.items()
+                 if array.dtype not in (np.float32, np.float64) or not np.isfinite(array).all()]:
+        raise ValueError(f"{path} is damaged: {', '.join(wrong)} should be finite numbers")
+    return statistics

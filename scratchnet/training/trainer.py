@@ -27,6 +27,7 @@ and four that change no update, but what is said of the run, and when it ends:
     best        the lowest validation error so far, which decides what best.npz is
     done        whether the schedule has said that it is enough
 """
+import copy
 import platform
 import zlib
 from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ from scratchnet.layers import SoftmaxCrossEntropy
 from scratchnet.optim import Optimizer, clip_by_norm, gradient_norm
 from scratchnet.training.communicator import Alone, Communicator
 from scratchnet.training.finite import NOT_FOUND, first_not_finite, generators
-from scratchnet.training.metrics import Scores, measure
+from scratchnet.training.metrics import Scores, errors, measure
 from scratchnet.training.parallel import DataParallel
 from scratchnet.training.schedule import Constant
 
@@ -95,6 +96,9 @@ class Trainer:
         self.communicator = communicator or Alone()
         self.ranks = DataParallel(model, self.communicator)
         self.rng.bit_generator.state = self.communicator.share(self.rng.bit_generator.state)
+        if average is not None:
+            average.load_state_dict(self.communicator.share(average.state_dict()))
+        self._parameters = model.parameters()
         self._buffers = [(layer, name) for _, layer in model.named_layers()
                          for name, _ in layer._buffers()]
 
@@ -127,13 +131,14 @@ class Trainer:
         """Make the update with this batch of n images, of which x are ours."""
         before = self._before()
         self.optimizer.lr = self._rate(self.step)
-        self.optimizer.zero_grad()
+        for parameter in self._parameters:                      # also those of no optimizer
+            parameter.grad[...] = 0
         _, weight = self.ranks.take(n)                          # 1, on one machine
 
         outputs = self.model.forward(x)
         logits, *heads = outputs if isinstance(outputs, tuple) else (outputs,)
         loss, wrong, wrong5 = self.ranks.mean(float(self.loss.forward(logits, labels)),
-                                              *wrong_answers(logits, labels))
+                                              *errors(to_host(logits), to_host(labels)))
         if not np.isfinite(loss):
             self._not_finite(f"the loss became {loss}", before, x, labels)
         dys = [self.loss.backward(weight)]
@@ -159,10 +164,13 @@ class Trainer:
 
     def look(self, images: Any, labels: np.ndarray, transform: Callable | None = None) -> Scores:
         """Return how the model does on new images; each machine looks at its part of them."""
-        rows, _ = self.ranks.take(len(labels))
-        part = images if rows == slice(0, len(labels)) else Part(images, rows)
-        return Scores(*self.ranks.mean(*measure(self.model, part, labels[rows],
-                                                self.loader.batch_size, transform)))
+        N = len(labels)
+        rows, _ = self.ranks.take(N)
+        part = images if rows == slice(0, N) else Part(images, rows)
+        loss, error, error5 = self.ranks.mean(*measure(self.model, part, labels[rows],
+                                                       self.loader.batch_size, transform))
+        # Counts, so that every number of machines finds the same errors to the last bit.
+        return Scores(loss, round(error * N) / N, round(error5 * N) / N)
 
     def finish_epoch(self, scores: Scores) -> None:
         """Close the epoch with the validation's figures; the schedule sees the error."""
@@ -220,12 +228,7 @@ class Trainer:
         Raises ValueError, before anything is changed, for the state of another run: other
         parameters, other data, another batch size.
         """
-        if missing := self.state()[1].keys() - facts.keys():
-            raise ValueError(f"this checkpoint is not whole; nothing was loaded. It lacks "
-                             f"{', '.join(sorted(missing))}")
-        if facts["format"] != FORMAT:
-            raise ValueError(f"this checkpoint has format {facts['format']}; this version of "
-                             f"scratchnet reads {FORMAT}")
+        self._check(facts, arrays.get("order"))
         if different := [f"{name}: {facts['run'].get(name)} in the checkpoint, {here} here"
                          for name, here in self._run().items() if facts["run"].get(name) != here]:
             raise ValueError("this checkpoint belongs to another run; nothing was loaded.\n  "
@@ -234,11 +237,6 @@ class Trainer:
         for name, array in arrays.items():
             part, _, rest = name.partition(".")
             parts.setdefault(part, {})[rest] = array
-        order = arrays.get("order", np.zeros(()))
-        if order.shape not in ((0,), (len(self.loader.labels),)) or order.dtype != np.int64:
-            raise ValueError(f"this checkpoint is not whole; nothing was loaded. Its order is "
-                             f"{order.dtype}, shape {order.shape}")
-
         loaded: list[tuple[Any, dict]] = []
         for part in ("model", "optimizer", "average"):
             holder = getattr(self, part)
@@ -256,24 +254,74 @@ class Trainer:
         for name, generator in self.generators.items():
             generator.bit_generator.state = facts["generators"][name]
         self.epoch, self.batch, self.seed = facts["epoch"], facts["batch"], facts["seed"]
-        self.order = order
+        self.order = arrays["order"]
         self.sums = Sums(*facts["sums"])
         self.history = [Epoch(*numbers) for numbers in facts["history"]]
         self.best, self.done = facts["best"], facts["done"]
         return [f"saved with {name} {facts['versions'].get(name)}, now {here}: the run goes on, "
-                f"but the last digits may differ"
+                f"but its last digits may differ"
                 for name, here in versions().items() if facts["versions"].get(name) != here]
 
     def _run(self) -> dict[str, Any]:
         """What a checkpoint must have in common with the run that takes it up."""
+        constants = {f"optimizer's {name}": value for name, value in vars(self.optimizer).items()
+                     if isinstance(value, int | float | str) and name != "lr"}
         return {"model": type(self.model).__name__,
-                "optimizer": type(self.optimizer).__name__,
-                "schedule": type(self.schedule).__name__,
+                "optimizer": type(self.optimizer).__name__, **constants,
+                "learning rate": self.base_lr,
+                "schedule": repr(self.schedule),
                 "generators": sorted(self.generators),
                 "images": len(self.loader.labels),
                 "checksum of the labels": zlib.crc32(self.loader.labels.astype("<i8").tobytes()),
                 "batch size": self.loader.batch_size,
+                "auxiliary": self.auxiliary, "clip": self.clip,
                 "moving average": self.average is not None}
+
+    def _check(self, facts: dict[str, Any], order: Any) -> None:
+        """Raise ValueError unless the facts are of the kind that `state` writes."""
+        N = len(self.loader.labels)
+
+        def numbers(values: Any, count: int) -> bool:
+            return (isinstance(values, list) and len(values) == count
+                    and all(type(value) in (int, float) for value in values))
+
+        good: dict[str, Callable[[Any], bool]] = {
+            "format": lambda v: v == FORMAT,
+            "versions": lambda v: isinstance(v, dict), "run": lambda v: isinstance(v, dict),
+            "epoch": lambda v: type(v) is int and v >= 0,
+            "batch": lambda v: type(v) is int and 0 <= v <= len(self.loader),
+            "seed": lambda v: type(v) is int and 0 <= v < 2**63,
+            "schedule": self._fits_schedule, "generators": self._fits_generators,
+            "sums": lambda v: numbers(v, len(Sums._fields)),
+            "history": lambda v: isinstance(v, list) and all(
+                numbers(epoch, len(Epoch._fields)) for epoch in v),
+            "best": lambda v: numbers([v], 1), "done": lambda v: type(v) is bool}
+        spoilt = [name for name, is_good in good.items()
+                  if name not in facts or not is_good(facts[name])]
+        if not (isinstance(order, np.ndarray) and order.dtype == np.int64 and (
+                order.shape == (0,) and not facts.get("batch")
+                or order.shape == (N,) and np.array_equal(np.sort(order), np.arange(N)))):
+            spoilt.append("order")
+        if spoilt:
+            raise ValueError(f"this checkpoint is not whole, or not of this version of scratchnet; "
+                             f"nothing was loaded. Missing or wrong: {', '.join(spoilt)}")
+
+    def _fits_schedule(self, state: Any) -> bool:
+        try:
+            copy.deepcopy(self.schedule).load_state_dict(state)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return False
+        return True
+
+    def _fits_generators(self, states: Any) -> bool:
+        if not isinstance(states, dict):
+            return False
+        try:
+            for name in states.keys() & self.generators.keys():
+                type(self.generators[name].bit_generator)().state = states[name]
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+            return False
+        return True
 
 
 class Part:
@@ -302,16 +350,12 @@ class Sums(NamedTuple):
         return Sums(*(a + b for a, b in zip(self, numbers, strict=True)))
 
 
-def wrong_answers(logits: Any, labels: Any) -> tuple[float, float]:
-    """The shares of wrong answers: of the best one, and of the best five."""
-    logits, labels = to_host(logits), to_host(labels)
-    true = logits[np.arange(len(labels)), labels][:, None]
-    at_least_as_good = (~(logits < true)).sum(axis=1)           # with the true class itself
-    return (float((logits.argmax(axis=1) != labels).mean()),
-            float((at_least_as_good > 5).mean()))
-
-
 def versions() -> dict[str, str]:
+    """What the last bit of a result depends on, beside the numbers."""
+    from threadpoolctl import threadpool_info
+
     from scratchnet import __version__
-    return {"scratchnet": __version__, "NumPy": np.__version__,
+    blas = [f"{pool['internal_api']} {pool['version']} on {pool['num_threads']} threads"
+            for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return {"scratchnet": __version__, "NumPy": np.__version__, "BLAS": ", ".join(blas),
             "Python": platform.python_version(), "machine": platform.machine()}

@@ -14,7 +14,7 @@ import pytest
 from scratchnet import data, optim, training, weights
 from scratchnet.layers import BatchNorm2d, Conv2d, Dropout, Flatten, Linear, ReLU, Sequential
 from scratchnet.training import checkpoint
-from scratchnet.training.interrupt import Interrupted
+from scratchnet.training.interrupt import Interrupted, Interrupts
 
 ROOT = Path(__file__).parents[2]
 DIGITS = data.load_digits()
@@ -78,7 +78,7 @@ def test_top_5_errors_are_reported():
     assert all(epoch.validation_error5 <= epoch.validation_error for epoch in history)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", Interrupts.SIGNALS)
 def test_a_signal_saves_at_the_next_update_and_the_run_goes_on(tmp_path, number):
     whole, history = fit(None)
     handler = signal.getsignal(number)
@@ -91,6 +91,62 @@ def test_a_signal_saves_at_the_next_update_and_the_run_goes_on(tmp_path, number)
     net, resumed = fit(tmp_path, seed=9, rng=8, resume=True)
     assert resumed == history
     assert same(net, whole)
+
+
+def test_a_signal_in_a_long_validation_is_not_kept_waiting(tmp_path):
+    _, history = fit(None, test_transform=lambda images, rng: images)
+    looked = 0
+
+    def slow(images, rng):
+        nonlocal looked
+        looked += 1
+        if looked == 3:                     # 1: the check of the first image; 2 …: validation
+            os.kill(os.getpid(), signal.SIGTERM)
+        return images
+    with pytest.raises(Interrupted, match="stopped after update 5; saved in"):
+        fit(tmp_path, test_transform=slow)
+    assert looked == 3                      # of 1 + 3
+    assert fit(tmp_path, resume=True, test_transform=lambda images, rng: images)[1] == history
+
+
+def test_the_learning_rate_is_put_back(tmp_path):
+    """So that the same optimizer can go on, or train again."""
+    net = network()
+    sgd = optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+    steps = training.Steps([1, 2])
+    whole = fit(None, schedule=steps)[1]
+    with pytest.raises(Interrupted):
+        training.fit(net, TRAIN, VALIDATION, sgd, 3, 16, steps, stop_after(12), 1, False,
+                     out=tmp_path)
+    assert sgd.lr == 0.05
+    history = training.fit(net, TRAIN, VALIDATION, sgd, 3, 16, steps, None, 1, False,
+                           out=tmp_path, resume=True)
+    assert history == whole
+    assert len({epoch.lr for epoch in history}) == 3
+
+
+def test_a_checkpoint_is_not_ahead_of_the_log(tmp_path, monkeypatch):
+    """A kill just after a checkpoint: the lines of all its updates are on the disk."""
+    seen = []
+    real = checkpoint.write
+
+    def look(folder, step, *state):
+        path = real(folder, step, *state)
+        seen.append((step, len((folder / "updates.jsonl").read_text().splitlines())))
+        return path
+    monkeypatch.setattr(checkpoint, "write", look)
+    fit(tmp_path, epochs=2, save_every=0)
+    assert len(seen) == 12
+    assert all(step == lines for step, lines in seen)
+
+
+def test_the_seconds_of_the_log_go_on(tmp_path):
+    fit(tmp_path, epochs=1)
+    log = tmp_path / "updates.jsonl"
+    lines = [json.loads(line) | {"seconds": 100.0} for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    fit(tmp_path, epochs=2, resume=True)
+    assert json.loads(log.read_text().splitlines()[-1])["seconds"] > 100
 
 
 def test_the_log_has_each_update_once_after_a_kill(tmp_path):
@@ -159,6 +215,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(tmp_path, capsys,
     said = capsys.readouterr()
     assert newest.name in said.out + said.err
     assert "Going back to the checkpoint before it" in said.out + said.err
+    assert newest.with_suffix(".broken").exists()           # does not count as one of two
     assert resumed == history
     assert same(net, whole)
 

@@ -164,6 +164,10 @@ def test_saving_changes_nothing(whole):
     ({"batch size": 8}, "batch size: 8 in the checkpoint, 16 here"),
     ({"checksum of the labels": 1}, "checksum of the labels"),
     ({"optimizer": "Adam"}, "optimizer: Adam in the checkpoint, SGD here"),
+    ({"optimizer's momentum": 0.1}, "momentum: 0.1 in the checkpoint, 0.9 here"),
+    ({"learning rate": 5}, "learning rate: 5 in the checkpoint, 0.05 here"),
+    ({"schedule": "Constant()"}, r"schedule: Constant\(\) in the checkpoint, Plateau\("),
+    ({"clip": 2.0}, "clip: 2.0 in the checkpoint, None here"),
 ])
 def test_the_state_of_another_run_is_refused(whole, change, message):
     _, saved = whole
@@ -180,3 +184,28 @@ def test_other_versions_are_told_and_loaded(whole):
     arrays, facts = saved[4]
     notes = trainer().restore(arrays, facts | {"versions": facts["versions"] | {"NumPy": "1.0"}})
     assert [note[:21] for note in notes] == ["saved with NumPy 1.0,"]
+
+
+@pytest.mark.parametrize("facts_or_order", [
+    {"sums": "x"}, {"sums": [0, 0, 0]}, {"history": [[1, 2]]}, {"history": 5}, {"epoch": -1},
+    {"epoch": 1.5}, {"epoch": True}, {"batch": 10**9}, {"batch": -1}, {"seed": "x"},
+    {"seed": 2**64}, {"done": "x"}, {"best": None}, {"best": "low"}, {"schedule": None},
+    {"schedule": {"best": None}}, {"schedule": {}}, {"generators": 3}, {"run": []},
+    {"generators": {"drop.rng": {}, "the run": {}}}, {"versions": 1}, {"format": 0},
+    {"generators": {"drop.rng": {"bit_generator": "PCG64", "state": {"state": -1, "inc": 2**200},
+                                 "has_uint32": 0, "uinteger": 0}, "the run": None}},
+    np.zeros(44, dtype=np.int64), np.arange(44) - 1, np.arange(44) + 10**6, np.arange(43),
+    np.arange(44, dtype=np.float64), np.zeros((44, 1), dtype=np.int64),
+], ids=str)
+def test_facts_of_another_kind_are_refused_before_anything_changes(whole, facts_or_order):
+    _, saved = whole
+    arrays, facts = saved[4]
+    if isinstance(facts_or_order, dict):
+        facts, spoilt = facts | facts_or_order, next(iter(facts_or_order))
+    else:
+        arrays, spoilt = arrays | {"order": facts_or_order}, "order"
+    run = trainer(seed=7)
+    before = run.state()
+    with pytest.raises(ValueError, match=f"not whole.*nothing was loaded.*wrong: {spoilt}$"):
+        run.restore(arrays, facts)
+    assert differences(run.state(), before) == []

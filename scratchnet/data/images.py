@@ -27,7 +27,6 @@ import struct
 import threading
 import warnings
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,16 +48,16 @@ def read_image(path: str | os.PathLike, channels: int = 3,
     Raises ValueError that names the file: not a PNG or JPEG (whatever its suffix says), too
     large, truncated or damaged; FileNotFoundError.
     """
-    path = Path(path)
     if channels not in (1, 3):
         raise ValueError(f"read_image: channels must be 1 (grey) or 3 (colour); got {channels!r}")
-    if not path.is_file():
+    path = os.fspath(path)              # a Path would leave its name in the interpreter's table
+    if not os.path.isfile(path):
         raise FileNotFoundError(f"read_image expects a file; {path} is "
-                                f"{'no file' if path.exists() else 'not there'}")
-    if path.stat().st_size > DEEPEST * most_pixels:
-        raise ValueError(f"{path} has {path.stat().st_size:,} bytes, more than a picture of "
+                                f"{'no file' if os.path.exists(path) else 'not there'}")
+    if os.path.getsize(path) > DEEPEST * most_pixels:
+        raise ValueError(f"{path} has {os.path.getsize(path):,} bytes, more than a picture of "
                          f"{most_pixels:,} pixels needs: make it smaller")
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         start = file.read(8)
         if not start.startswith((PNG, JPEG)):
             raise ValueError(f"{path} is no picture that can be read: expected a PNG or a JPEG; "

@@ -46,7 +46,6 @@ The keys of a file:
 """
 import copy
 import math
-import textwrap
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -66,7 +65,6 @@ from scratchnet.training import schedule as schedules
 from scratchnet.training.recipe_format import (
     COLOURS,
     IN_PIXELS,
-    NOTE,
     TAKE_SIZE,
     changed,
     check,
@@ -296,52 +294,6 @@ class Recipe:
             notes.append(f"{steps:,} steps in place of {self.steps:,}: the schedule is {made}")
         return made
 
-    # ── printing ─────────────────────────────────────────────────────────────────────
-
-    def text(self) -> str:
-        """The recipe to read: a line for each part, marked where the paper is left or silent."""
-        marks: dict[str, list[str]] = {}
-        for note in self.notes:
-            kind, key = NOTE.match(note).groups()
-            if kind != "remark" and kind not in marks.setdefault(key, []):
-                marks[key].append(kind)
-        rows = [(key, line) for key, lines in self._lines().items() for line in lines]
-        out, last = [f"{self.name}: {self.title}", *_wrapped(self.source, "  "), ""], None
-        for key, line in rows:
-            mark = f"   [{', '.join(marks[key])}]" if key != last and key in marks else ""
-            out += _wrapped(line + mark, f"  {key if key != last else '':15s} ", " " * 20)
-            last = key
-        for model, own in self.exceptions.items():
-            changes = "; ".join(f"{key} {_spelled(value)}" for key, value in own.items())
-            out += _wrapped(changes, f"  for {model}: ", " " * 20)
-        if self.notes:
-            out.append("")
-        for note in self.notes:
-            out += _wrapped(note, "  ", "      ")
-        return "\n".join(out)
-
-    def _lines(self) -> dict[str, list[str]]:
-        """{key: lines to print}, for everything that is there."""
-        stored, side = self.stored
-        optional = {"steps": self.steps and f"{self.steps:,}", "clip": self.clip,
-                    "average": self.average}
-        return {
-            "models": [", ".join(self.models) or "any"],
-            "epochs": [str(self.epochs)],
-            "batch_size": [str(self.batch_size)],
-            **{key: [str(value)] for key, value in optional.items() if value is not None},
-            "stored": [f"{stored}×{stored} pixels for an input of {side}×{side}"
-                       + f", from 0 to {self.pixels:g}" * (self.pixels != 1)],
-            "optimizer": [_spelled(self.optimizer)],
-            "spare": ["no weight decay for biases and batch norm" if self.spare else
-                      "nothing: biases and batch norm decay, too"],
-            "schedule": [_spelled(self.schedule)],
-            "initialization": [_spelled(self.initialization)],
-            "loss": [_spelled({"name": "SoftmaxCrossEntropy"} | self.loss)],
-            "train": [_spelled(t) for t in self.train],
-            "test": [_spelled(t) for t in self.test] + ["ten crops"] * (self.test_crops == 10),
-        }
-
 
 # ── by name ──────────────────────────────────────────────────────────────────────────
 
@@ -433,18 +385,3 @@ def _measure(tables: list[dict], images: Any) -> dict[str, np.ndarray]:
             statistics |= {"eigenvalues": measured.eigenvalues,
                            "eigenvectors": measured.eigenvectors}
     return statistics
-
-
-def _spelled(value: Any) -> str:
-    """A table as a call, a list in brackets, for reading."""
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{key}={_spelled(v)}" for key, v in value.items() if key != "name")
-        return f"{value.get('name', '')}({inside})"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_spelled, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
-    return textwrap.wrap(text, 96, initial_indent=first, break_on_hyphens=False,
-                         subsequent_indent=first if rest is None else rest)

@@ -107,8 +107,13 @@ def train(model: str, data: str, recipe: str = "quick", *, out: str | Path, resu
     if isinstance(settings.get("freeze"), list):
         settings["freeze"] = tuple(settings["freeze"])
     asked = Settings(model, _place(data), _place(recipe, ".toml"), **settings)
+    if not isinstance(workers, int) or workers < 0 or not save_every >= 0:
+        raise ValueError(f"workers must be an integer ≥ 0, save_every seconds ≥ 0; got "
+                         f"{workers!r} and {save_every!r}")
     ranks = communicator or Alone()
     folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: name a folder for the run")
     with locked(folder) if ranks.rank == 0 else nullcontext():
         begun = ranks.share((folder / "run.json").exists())
         if begun and not resume:
@@ -120,10 +125,13 @@ def train(model: str, data: str, recipe: str = "quick", *, out: str | Path, resu
         sets = run.data() if run else load(asked.data, size=chosen.stored_side(size))
         net = _network(asked, len(sets.classes), sets.train.images.shape[1])
         _try_one(net, sets, size, model)
-        if asked.pretrained:
+        if asked.pretrained and not (begun and checkpoint.newest_first(folder)):
             weights.load(net, asked.pretrained, skip_head=True)
         if asked.freeze:
             freeze(net, *asked.freeze)
+            if all(parameter.frozen for parameter in net.parameters()):
+                raise ValueError(f"freeze: {', '.join(asked.freeze)} are all of {model}: nothing "
+                                 f"is left to train")
         plan = chosen.build(net, sets.train.images, size=size, epochs=asked.epochs,
                             batch_size=asked.batch_size, lr=asked.lr, mirror=asked.mirrored,
                             initialise=not asked.pretrained,
@@ -134,12 +142,13 @@ def train(model: str, data: str, recipe: str = "quick", *, out: str | Path, resu
             if not begun:
                 _write(folder, asked, chosen, sets, plan.statistics, plan.notes)
             say("\n  ".join([_headline(asked, net, sets), *plan.notes]))
-        fit(net, tuple(sets.train), tuple(sets.validation), plan.optimizer, plan.epochs,
-            plan.batch_size, plan.schedule, plan.train_transform,
-            rng=np.random.default_rng([asked.seed, 2]), progress=progress, loss=plan.loss,
-            test_transform=plan.test_transform, auxiliary=plan.auxiliary, clip=plan.clip,
-            average=plan.average, workers=workers, out=folder, resume=resume,
-            save_every=save_every, communicator=communicator)
+        with np.errstate(over="ignore", invalid="ignore"):      # fit itself says what diverges
+            fit(net, tuple(sets.train), tuple(sets.validation), plan.optimizer, plan.epochs,
+                plan.batch_size, plan.schedule, plan.train_transform,
+                rng=np.random.default_rng([asked.seed, 2]), progress=progress, loss=plan.loss,
+                test_transform=plan.test_transform, auxiliary=plan.auxiliary, clip=plan.clip,
+                average=plan.average, workers=workers, out=folder, resume=resume,
+                save_every=save_every, communicator=communicator)
         ranks.barrier()                         # rank 0 has written the last file
     return Run(folder)
 

@@ -12,6 +12,7 @@ from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, ReLU, Sequen
 from scratchnet.training import recipe_command, schedule
 from scratchnet.training import recipe_format as form
 from scratchnet.training.recipe import Recipe, recipe, recipes
+from scratchnet.training.recipe_command import text
 
 
 def tiny(channels=3):
@@ -392,13 +393,13 @@ def test_an_unknown_name(arguments, message):
 
 
 def test_what_is_not_the_papers_is_marked():
-    lines = recipe("googlenet").text().splitlines()
+    lines = text(recipe("googlenet")).splitlines()
     starts = {line.split()[0]: line for line in lines if line.startswith("  ") and line.strip()}
     assert starts["schedule"].endswith("Exponential(factor=0.96, every=8)")     # the paper's
     assert starts["batch_size"].endswith("32   [not given]")
-    assert all(len(line) <= 96 for name in recipes() for line in recipe(name).text().splitlines())
+    assert all(len(line) <= 96 for name in recipes() for line in text(recipe(name)).splitlines())
     for note in recipe("googlenet").notes:
-        assert note.split()[-1] in recipe("googlenet").text()
+        assert note.split()[-1] in text(recipe("googlenet"))
 
 
 def command(*arguments):
@@ -413,6 +414,6 @@ def test_the_command_lists_and_prints(capsys):
     listed = capsys.readouterr().out
     assert all(f"{name} " in listed and recipe(name).title in listed for name in recipes())
     assert command("paper", "--model", "resnet18") == 0
-    assert capsys.readouterr().out == recipe("resnet", "resnet18").text() + "\n"
+    assert capsys.readouterr().out == text(recipe("resnet", "resnet18")) + "\n"
     assert command("nothing") == 2
     assert capsys.readouterr().err.startswith("scratchnet: unknown recipe 'nothing'")

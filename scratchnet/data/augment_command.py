@@ -1,7 +1,6 @@
 """`scratchnet augment [IMAGE]` — see what each transform does to a picture."""
 import argparse
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,8 @@ def add_command(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the sheet; 0, or 2 where the picture cannot be read or the sheet not written."""
     try:
+        if options.image and Path(options.out).resolve() == Path(options.image).resolve():
+            raise ValueError(f"--out {options.out} is the picture itself: name another file")
         picture, colours = _pictures(options.image, options.size, options.seed)
         rows = sheet_rows(picture, colours, options.size, options.seed)
         from scratchnet.visualize.rows import image_rows
@@ -67,7 +68,8 @@ def sheet_rows(picture: np.ndarray, colours: np.ndarray, size: int,
              np.stack([picture, _framed(crops.CentreCrop(size)(picture[None])[0], stored)]))]
     for transform in transforms:
         batch = picture[None].repeat(1 if isinstance(transform, crops.TenCrop) else COLUMNS, axis=0)
-        rows.append((textwrap.shorten(repr(transform), 150, placeholder=" …"),
+        learnt = isinstance(transform, augment.PCAColour)       # its numbers are long to read
+        rows.append(("PCAColour.of(the training images)" if learnt else repr(transform),
                      transform(batch, np.random.default_rng(seed))))
     return rows
 

@@ -40,12 +40,13 @@ class TenCrop(Transform):
     10·n … 10·n + 9.
 
     Top left, top right, bottom left, bottom right, centre; then their mirror images in the
-    same order. Raises ValueError for images without a border around the crop, of which all views
+    same order, or not (mirror=False) where a mirrored digit is another one, and five views remain.
+    Raises ValueError for images without a border around the crop, of which all views
     would be the same.
     """
 
-    def __init__(self, size: int):
-        self.size = whole(self, "size", size, 1)
+    def __init__(self, size: int, mirror: bool = True):
+        self.size, self.mirror = whole(self, "size", size, 1), mirror
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         expect_images(self, images, at_least=self.size)
@@ -57,13 +58,14 @@ class TenCrop(Transform):
         views = [images[:, :, rows, columns] for rows in (slice(s), slice(-s, None))
                  for columns in (slice(s), slice(-s, None))]
         views.append(CentreCrop(s)(images))
-        views += [view[..., ::-1] for view in views]
+        if self.mirror:
+            views += [view[..., ::-1] for view in views]
         return np.stack(views, axis=1).reshape(-1, images.shape[1], s, s)
 
 
 def ten_crop_probabilities(model: Layer, images: Any, size: int,
                            transform: Callable | None = None,
-                           batch_size: int = 128) -> np.ndarray:
+                           batch_size: int = 128, mirror: bool = True) -> np.ndarray:
     """Return (N, classes), float64: the mean of the model's softmax over ten views of each image.
 
     images: an array (N, C, H, W), or an object that reads when asked; bytes are divided by 255.
@@ -74,7 +76,7 @@ def ten_crop_probabilities(model: Layer, images: Any, size: int,
     if not len(images) or batch_size < 1:
         raise ValueError(f"ten_crop_probabilities expects at least one image and batch_size ≥ 1; "
                          f"got {len(images)} images, batch_size={batch_size}")
-    crop, step = TenCrop(size), max(1, batch_size // 10)
+    crop, step = TenCrop(size, mirror), max(1, batch_size // 10)
     parameters = model.parameters()
     model.eval()
     means = []
@@ -84,5 +86,5 @@ def ten_crop_probabilities(model: Layer, images: Any, size: int,
         device = device_of(parameters[0].value) if parameters else device_of(views)
         with no_grad():
             logits = to_host(model.forward(to_device(views, device)))       # (10·n, classes)
-        means.append(softmax(logits).reshape(len(batch), 10, -1).mean(axis=1))
+        means.append(softmax(logits).reshape(len(batch), -1, logits.shape[1]).mean(axis=1))
     return np.concatenate(means)

@@ -102,6 +102,9 @@ def checked(data: Data) -> Data:
     """Return `data`; raises ValueError unless it keeps the promises of Data."""
     if not data.classes or len(set(data.classes)) < len(data.classes):
         raise ValueError(f"{data.source}: expected class names, each once; got {data.classes}")
+    if len(data.classes) < 2:
+        raise ValueError(f"{data.source}: expected two classes or more; got {data.classes[0]!r} "
+                         f"only, and nothing to tell apart")
     for part, (images, labels) in zip(Data._fields, data[:3], strict=False):
         where = f"{data.source}, {part}"
         if len(images.shape) != 4 or 0 in images.shape or str(images.dtype) not in ("uint8",

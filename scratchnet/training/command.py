@@ -13,7 +13,7 @@ from scratchnet.training.communicator import communicator
 from scratchnet.training.ensemble import errors_of
 from scratchnet.training.interrupt import Interrupted
 from scratchnet.training.loop import SAVE_EVERY
-from scratchnet.training.run import Run, Settings, train
+from scratchnet.training.run import Run, train
 
 ERRORS = (ValueError, OSError, ImportError, RuntimeError)     # about which a user can do something
 BAR = 30                # characters of a bar for 100 %
@@ -90,20 +90,23 @@ def run_train(options: argparse.Namespace) -> int:
         ("batch_size", options.batch_size), ("lr", options.lr), ("seed", options.seed),
         ("mirror", options.mirror), ("pretrained", options.pretrained),
         ("freeze", options.freeze and tuple(options.freeze))) if value is not None}
-    if options.resume and options.out and (Path(options.out) / "run.json").exists():
-        begun = vars(Run(options.out).settings)
+    out = options.out
+    if out is None and options.model and options.data:
+        out = (f"runs/{options.model}-{Path(options.data).name}-"
+               f"{Path(options.recipe or 'quick').stem}")
+    if options.resume and out and (Path(out) / "run.json").exists():
+        begun = vars(Run(out).settings)                 # for all that was not said again
         given = {**begun, **given, "model": options.model or begun["model"],
                  "data": options.data or begun["data"]}
     elif not (options.model and options.data):
-        raise ValueError("train expects a network and data: scratchnet train alexnet_small --data "
-                         "digits" if not options.resume else
-                         f"there is no run in {options.out} to resume: name the network and the "
-                         f"data to begin one" if options.out else
-                         "--resume expects the folder of a run: --out RUN")
+        raise ValueError(
+            ("train expects data, too: --data digits, or another" if options.model else
+             "train expects a network and data: scratchnet train alexnet_small --data digits")
+            if not options.resume else
+            f"there is no run in {out} to resume: name the network and the data to begin one"
+            if out else "--resume expects the folder of a run: --out RUN")
     else:
         given |= {"model": options.model, "data": options.data}
-    asked = Settings(**given)
-    out = options.out or f"runs/{asked.model}-{Path(asked.data).name}-{Path(asked.recipe).stem}"
     with communicator(best_device(options.device)) as ranks:
         status = _told(_train)(options, given, out, ranks)
         if status == 2 and ranks.size > 1:
@@ -142,10 +145,10 @@ def run_evaluate(options: argparse.Namespace) -> int:
         data = run.data(options.data or runs[0].settings.data, border=options.ten_crop)
         images, labels = getattr(data, options.part)
         answers.append(run.probabilities(run.network(options.device), images, options.ten_crop))
-    views = "ten views of each" if options.ten_crop else "one view of each"
+    mirrored = all(run.settings.mirrored for run in runs)
+    views = ("one view of each" if not options.ten_crop else "ten views of each" if mirrored else
+             "five views of each, none mirrored: mirror images have other labels")
     print(f"{len(labels):,} images of {data.source}, {options.part}; {views}\n")
-    if options.ten_crop and not all(run.settings.mirrored for run in runs):
-        print("Five of the ten views are mirror images, which the training did not show.\n")
     if not options.ten_crop and any(run.recipe.test_crops == 10 for run in runs):
         print("The paper averages over ten views: --ten-crop.\n")
     print(errors_of(answers, labels).table([str(run.folder) for run in runs]))
@@ -157,12 +160,17 @@ def run_predict(options: argparse.Namespace) -> int:
     from scratchnet.data.images import centre_square, read_image
     run = Run(options.folder)
     net = run.network(options.device)
-    stored = run.side(border=options.ten_crop)
+    stored, status = run.side(border=options.ten_crop), 0
     for name in options.images:
-        image = centre_square(read_image(name, run.channels), stored)
+        try:
+            image = centre_square(read_image(name, run.channels), stored)
+        except (ValueError, OSError) as error:          # the others can be asked nevertheless
+            print(f"scratchnet: {error}", file=sys.stderr)
+            status = 2
+            continue
         p = run.probabilities(net, image[None], options.ten_crop)[0]
         print(name)
         width = max(map(len, run.classes))
         for c in np.argsort(-p, kind="stable")[:5]:
             print(f"  {run.classes[c]:{width}s} {p[c]:7.1%}  {'█' * round(BAR * p[c])}")
-    return 0
+    return status

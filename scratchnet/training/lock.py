@@ -16,6 +16,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises ValueError if another one is in it. Where the file system knows no locks, nothing is
     kept out.
     """
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     held = _ours.__dict__.setdefault("folders", set())
     if folder.resolve() in held:
@@ -30,6 +31,10 @@ def locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             held.discard(folder.resolve())
+            if made and [path.name for path in folder.iterdir()] == [NAME]:     # nothing began
+                file.close()
+                (folder / NAME).unlink()
+                folder.rmdir()
 
 
 def _is_taken(file: BinaryIO) -> bool:

@@ -84,12 +84,14 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: Optimizer, epo
 def _epochs(trainer: Trainer, validation: tuple, test_transform: Callable | None, epochs: int,
             progress: bool, log: Log | None) -> Iterator[bool]:
     """Train to the end; yields after every update (False) and every epoch (True)."""
+    if _complete(trainer, epochs):
+        return
     images = len(trainer.loader.labels)
     pause = 0.1 if sys.stderr.isatty() else 10.0        # seconds; a log is no place for a film
     begun = trainer.epoch * images + (trainer.sums.images if trainer.batch else 0)
     with tqdm(total=epochs * images, initial=begun, unit=" images", unit_scale=True,
               disable=not progress, mininterval=pause, maxinterval=max(10.0, pause)) as bar:
-        while trainer.epoch < epochs and not trainer.done:
+        while not _complete(trainer, epochs):
             for update in trainer.updates():
                 bar.update(update.images)
                 sums = trainer.sums
@@ -116,6 +118,10 @@ def _epochs(trainer: Trainer, validation: tuple, test_transform: Callable | None
             yield True
 
 
+def _complete(trainer: Trainer, epochs: int) -> bool:
+    return trainer.epoch >= epochs or trainer.done
+
+
 def _line(history: list[Epoch]) -> str:
     epoch = history[-1]
     return (f"epoch {len(history)}: rate {epoch.lr:.3g}   training: loss {epoch.train_loss:.3f}, "
@@ -134,7 +140,8 @@ def _fit_in_folder(trainer: Trainer, validation: tuple, test_transform: Callable
         if found is not None:
             for note in trainer.restore(*found):
                 say(note)
-            say(f"going on after update {trainer.step}, epoch {trainer.epoch + 1}")
+            say(f"the run is complete: {trainer.epoch} epochs" if _complete(trainer, epochs) else
+                f"going on after update {trainer.step}, epoch {trainer.epoch + 1}")
         log = Log(folder, trainer.step) if ranks.rank == 0 else None
 
         def save() -> None:
@@ -162,7 +169,7 @@ def _fit_in_folder(trainer: Trainer, validation: tuple, test_transform: Callable
                     ranks.barrier()                         # it is saved: now all may end
                     raise stopped()
                 if whole_epoch and log is not None:
-                    log.draw(trainer.history, last=trainer.epoch == epochs or trainer.done)
+                    log.draw(trainer.history, last=_complete(trainer, epochs))
         except _Asked:
             save()
             raise stopped() from None
@@ -182,7 +189,11 @@ def _found(folder: Path, resume: bool, say: Callable[[str], Any]) -> tuple[dict,
     if checkpoint.newest_first(folder) and not resume:
         raise ValueError(f"{folder} holds a run already: resume it (resume=True, --resume) or "
                          f"name another folder")
-    return checkpoint.read_newest(folder, say)
+    found = checkpoint.read_newest(folder, say)
+    if found is None and (folder / "log.csv").exists():
+        raise ValueError(f"{folder} has the log of a run, but no checkpoint to go on from: nothing "
+                         f"was changed. Begin anew in another folder")
+    return found
 
 
 def _silent(message: str) -> None:

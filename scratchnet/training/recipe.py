@@ -289,7 +289,8 @@ class Recipe:
             by_steps = 1
         made = _make_schedule(self.schedule, epochs, by_epochs, by_steps)
         if epochs != self.epochs:
-            notes.append(f"{epochs} epochs in place of {self.epochs}: the schedule is {made}")
+            notes.append(f"{epochs} epoch{'s' * (epochs > 1)} in place of {self.epochs}: the "
+                         f"schedule is {made}")
         elif by_steps != 1:
             notes.append(f"{steps:,} steps in place of {self.steps:,}: the schedule is {made}")
         return made

@@ -31,10 +31,11 @@ from scratchnet.layers.softmax import softmax
 from scratchnet.models import get_model, input_shape
 from scratchnet.training import checkpoint
 from scratchnet.training.communicator import Alone, Communicator
+from scratchnet.training.lock import NAME as LOCK
 from scratchnet.training.lock import locked
 from scratchnet.training.loop import SAVE_EVERY, fit
 from scratchnet.training.metrics import predict
-from scratchnet.training.recipe import Recipe, recipe
+from scratchnet.training.recipe import Plan, Recipe, recipe
 from scratchnet.training.recipe_format import whole
 from scratchnet.training.transfer import freeze
 
@@ -120,27 +121,13 @@ def train(model: str, data: str, recipe: str = "quick", *, out: str | Path, resu
             raise ValueError(f"{folder} holds a run already: resume it (resume=True, --resume) or "
                              f"name another folder")
         run = _take_up(folder, asked) if begun else None
-        chosen = run.recipe if run else _recipe(asked)
-        size = asked.size or input_shape(model)[1]
-        sets = run.data() if run else load(asked.data, size=chosen.stored_side(size))
-        net = _network(asked, len(sets.classes), sets.train.images.shape[1])
-        _try_one(net, sets, size, model)
-        if asked.pretrained and not (begun and checkpoint.newest_first(folder)):
-            weights.load(net, asked.pretrained, skip_head=True)
-        if asked.freeze:
-            freeze(net, *asked.freeze)
-            if all(parameter.frozen for parameter in net.parameters()):
-                raise ValueError(f"freeze: {', '.join(asked.freeze)} are all of {model}: nothing "
-                                 f"is left to train")
-        plan = chosen.build(net, sets.train.images, size=size, epochs=asked.epochs,
-                            batch_size=asked.batch_size, lr=asked.lr, mirror=asked.mirrored,
-                            initialise=not asked.pretrained,
-                            statistics=run.statistics if run else None,
-                            rng=np.random.default_rng([asked.seed, 1]))
+        if not begun and ranks.rank == 0:
+            _refuse_other_files(folder)
+        net, sets, used, plan = _prepare(asked, run)
         net.to(best_device(device))
         if ranks.rank == 0:
             if not begun:
-                _write(folder, asked, chosen, sets, plan.statistics, plan.notes)
+                _write(folder, asked, used, sets, plan.statistics, plan.notes)
             say("\n  ".join([_headline(asked, net, sets), *plan.notes]))
         with np.errstate(over="ignore", invalid="ignore"):      # fit itself says what diverges
             fit(net, tuple(sets.train), tuple(sets.validation), plan.optimizer, plan.epochs,
@@ -153,6 +140,27 @@ def train(model: str, data: str, recipe: str = "quick", *, out: str | Path, resu
     return Run(folder)
 
 
+def _prepare(asked: Settings, run: "Run | None") -> tuple[Layer, Data, Recipe, Plan]:
+    """The network, its data and its plan: new ones, or again those of a run that was begun."""
+    used = run.recipe if run else recipe(asked.recipe, asked.model)
+    size = asked.size or input_shape(asked.model)[1]
+    sets = run.data() if run else load(asked.data, size=used.stored_side(size))
+    net = _network(asked, len(sets.classes), sets.train.images.shape[1])
+    _try_one(net, sets, size, asked.model)
+    if asked.pretrained and not (run and checkpoint.newest_first(run.folder)):
+        weights.load(net, asked.pretrained, skip_head=True)
+    if asked.freeze:
+        freeze(net, *asked.freeze)
+        if all(parameter.frozen for parameter in net.parameters()):
+            raise ValueError(f"freeze: {', '.join(asked.freeze)} are all of {asked.model}: nothing "
+                             f"is left to train")
+    plan = used.build(net, sets.train.images, size=size, epochs=asked.epochs,
+                      batch_size=asked.batch_size, lr=asked.lr, mirror=asked.mirrored,
+                      initialise=not asked.pretrained, statistics=run.statistics if run else None,
+                      rng=np.random.default_rng([asked.seed, 1]))
+    return net, sets, used, plan
+
+
 class Run:
     """The run in `folder`. Raises ValueError for a folder that holds none, or a damaged one."""
 
@@ -160,7 +168,10 @@ class Run:
         self.folder = Path(folder)
         path = self.folder / "run.json"
         if not path.is_file():
-            raise ValueError(f"{self.folder} holds no run: there is no {path}")
+            fitted = self.folder.is_dir() and checkpoint.newest_first(self.folder)
+            raise ValueError(f"{self.folder} holds no run of scratchnet train: there is no {path}"
+                             + (". It is training.fit's: load best.npz into your network with "
+                                "weights.load" if fitted else ""))
         try:
             if path.stat().st_size > LARGEST:
                 raise ValueError("it is too large")
@@ -233,7 +244,8 @@ class Run:
         recipe: (N, classes), float64."""
         if ten_crop:
             prepare = self.recipe.test_transform(self.size, self.statistics, test_crops=10)
-            return ten_crop_probabilities(net, images, self.size, prepare, batch_size)
+            return ten_crop_probabilities(net, images, self.size, prepare, batch_size,
+                                          mirror=self.settings.mirrored)
         prepare = self.recipe.test_transform(self.size, self.statistics)
         return softmax(predict(net, images, batch_size, prepare))
 
@@ -242,10 +254,6 @@ class Run:
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────
-
-
-def _recipe(asked: Settings) -> Recipe:
-    return recipe(asked.recipe, asked.model)
 
 
 def _network(asked: Settings, classes: int, channels: int) -> Layer:
@@ -267,14 +275,29 @@ def _take_up(folder: Path, asked: Settings) -> "Run":
     if different := [f"{name}: begun with {theirs[name]!r}, now {ours[name]!r}"
                      for name in theirs if theirs[name] != ours[name]]:
         raise ValueError(f"{folder} holds another run; nothing was changed.\n  "
-                         + "\n  ".join(different))
+                         + "\n  ".join(different) + f"\nA run goes on as it was begun. To train "
+                         f"longer or otherwise, begin a new one with --pretrained "
+                         f"{folder / 'best.npz'}")
     return run
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Raise ValueError for a folder in which a run would be lost among other things."""
+    own = {LOCK, "statistics.npz"}              # of a run that was killed before it began
+    if other := sorted(path.name for path in folder.iterdir()
+                       if path.name not in own and not path.name.endswith(".tmp")):
+        what = ("checkpoints that training.fit wrote, without a run.json"
+                if checkpoint.newest_first(folder) else f"other things ({other[0]}, …)")
+        raise ValueError(f"{folder} holds {what}: name a new folder for the run")
 
 
 def _headline(asked: Settings, net: Layer, sets: Data) -> str:
     return (f"{asked.model}, {sum(p.value.size for p in net.parameters()):,} parameters, on "
             f"{sets.source}: {len(sets.train.labels):,} images to train on, "
-            f"{len(sets.validation.labels):,} to validate, {len(sets.classes)} classes")
+            f"{len(sets.validation.labels):,} to validate, {len(sets.classes)} classes, seed "
+            f"{asked.seed}"
+            + (f"; all but the head from {asked.pretrained}" if asked.pretrained else "")
+            + (f"; not trained: {', '.join(asked.freeze)}" if asked.freeze else ""))
 
 
 def _try_one(net: Layer, sets: Data, size: int, model: str) -> None:
@@ -288,9 +311,6 @@ def _try_one(net: Layer, sets: Data, size: int, model: str) -> None:
 
 def _write(folder: Path, asked: Settings, used: Recipe, sets: Data,
            statistics: dict[str, np.ndarray], notes: Sequence[str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if checkpoint.newest_first(folder):
-        raise ValueError(f"{folder} holds checkpoints of another run: name another folder")
     replace_file(folder / "statistics.npz", lambda file: write_npz(statistics, file))
     table = {"format": FORMAT, "settings": asdict(asked), "classes": list(sets.classes),
              "channels": sets.train.images.shape[1], "stored": sets.train.images.shape[3],

@@ -17,6 +17,7 @@ def learning_curves(history: list[Epoch]) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
     figure = Figure(figsize=(9, 3.6), layout="constrained")
+    dots = "o" if len(history) < 10 else ""
     epochs = np.arange(1, len(history) + 1)
     drops = [(epoch, after.lr) for before, after, epoch in
              zip(history, history[1:], epochs[1:], strict=False) if after.lr < before.lr]
@@ -25,8 +26,10 @@ def learning_curves(history: list[Epoch]) -> "Figure":
               ("error, %", [100 * e.train_error for e in history],
                [100 * e.validation_error for e in history]))
     for axes, (label, train, validation) in zip(figure.subplots(1, 2), panels, strict=True):
-        axes.plot(epochs, train, color="tab:blue", label="training (dropout on)")
-        axes.plot(epochs, validation, color="tab:orange", label="validation")
+        axes.plot(epochs, train, color="tab:blue", label="training (while it learns)",
+                  marker=dots, clip_on=False)
+        axes.plot(epochs, validation, color="tab:orange", label="validation", marker=dots,
+                  clip_on=False)
         for epoch, rate in drops if 3 * len(drops) <= len(history) else ():
             axes.axvline(epoch - 0.5, color="grey", linewidth=0.8, linestyle=":")
             axes.annotate(f"rate {rate:.0e}", (epoch - 0.4, 0.98), rotation=90, va="top",

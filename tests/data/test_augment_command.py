@@ -43,7 +43,7 @@ def test_rows_begin_with_the_picture_and_vary_with_the_seed():
     assert first[1][:, :2].min() == 1                       # its frame
     assert [title.split("(")[0] for title, _ in rows[1:]] == [
         "TenCrop", "RandomCrop", "RandomResizedCrop", "ScaleJitter", "RandomShift",
-        "RandomReflection", "Cutout", "PCAColour", "ColourJitter"]
+        "RandomReflection", "Cutout", "PCAColour.of", "ColourJitter"]
     assert all(len(images) == 10 for _, images in rows[1:])
     for (_, a), (_, b) in zip(rows[2:], augment_command.sheet_rows(images[0], images, 28, 2)[2:],
                               strict=True):

@@ -1,8 +1,10 @@
 """Runs as folders: what is in one, what it gives back, and which are refused."""
+import dataclasses
 import json
 import os
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -145,8 +147,11 @@ def test_probabilities_are_of_images_prepared_with_the_runs_own_statistics(whole
                                run.probabilities(net, bytes_of.astype(np.float32) / 255), atol=1e-6)
 
 
-def test_ten_crops_by_hand(whole):
+@pytest.mark.parametrize("mirror", [False, True])
+def test_ten_crops_by_hand(whole, mirror):
+    """Five, where a mirrored digit is no digit."""
     run = Run(whole)
+    run.settings = dataclasses.replace(run.settings, mirror=mirror)
     net = run.network("cpu")
     images = run.data(border=True).test.images
     assert images.shape[3] == 37                                # 32 · 8/7, rounded up
@@ -154,7 +159,7 @@ def test_ten_crops_by_hand(whole):
     x = ((images - np.float32(mean)) / np.float32(std)).astype(np.float32)
     views = [x[:, :, top:top + 32, left:left + 32]
              for top, left in ((0, 0), (0, 5), (5, 0), (5, 5), (2, 2))]
-    views += [view[..., ::-1] for view in views]
+    views += [view[..., ::-1] for view in views] if mirror else []
     expected = np.mean([softmax(training.predict(net, view.copy())) for view in views], axis=0)
     np.testing.assert_allclose(run.probabilities(net, images, ten_crop=True), expected, atol=1e-5)
 
@@ -243,9 +248,80 @@ def test_a_run_is_not_written_over(copy):
 def test_checkpoints_without_a_run_are_not_taken_for_it(copy):
     (copy / "run.json").unlink()
     before = content(copy)
-    with pytest.raises(ValueError, match="holds checkpoints of another run: name another folder"):
+    with pytest.raises(ValueError, match="checkpoints that training.fit wrote.*name a new folder"):
         train(copy, resume=True)
     assert content(copy) == before
+
+
+def test_a_folder_with_other_things_is_not_used(tmp_path):
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(ValueError, match=r"holds other things \(cat, …\): name a new folder"):
+        train(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] in (["cat"], ["cat", "lock"], ["lock", "cat"])
+
+
+def test_a_start_that_fails_leaves_no_folder(tmp_path):
+    with pytest.raises(ValueError, match="unknown model"):
+        train(tmp_path / "new", model="lenet6")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_without_its_checkpoints_does_not_begin_again_over_its_results(copy):
+    for path in checkpoint.newest_first(copy):
+        path.unlink()
+    before = content(copy)
+    with pytest.raises(ValueError, match="has the log of a run, but no checkpoint to go on from"):
+        train(copy, resume=True)
+    assert content(copy) == before
+
+
+def test_a_run_taken_up_uses_the_statistics_it_was_begun_with(copy, monkeypatch):
+    """Images that have changed since do not change their mean in the middle of a run."""
+    real = runs._prepare
+    seen = {}
+
+    def look(*arguments):
+        seen["plan"] = (found := real(*arguments))[3]
+        return found
+    monkeypatch.setattr(runs, "_prepare", look)
+    monkeypatch.setattr(runs, "load", lambda *a, **k: (d := few(*a, **k))._replace(
+        train=Split(d.train.images * 0.5, d.train.labels)))
+    train(copy, resume=True)
+    for name, array in Run(copy).statistics.items():
+        assert np.array_equal(seen["plan"].statistics[name], array)
+
+
+def test_two_starts_in_one_folder_at_once(tmp_path, monkeypatch):
+    """The second finds the first at work, before it writes anything."""
+    def load(*arguments, **options):
+        with pytest.raises(ValueError, match="another process is training in"):
+            on_a_thread(lambda: train(tmp_path / "run", model=TINY))
+        return few(*arguments, **options)
+    monkeypatch.setattr(runs, "load", load)
+    train(tmp_path / "run", epochs=1)
+    assert Run(tmp_path / "run").settings.model == "lenet5"
+
+
+def on_a_thread(function):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+@pytest.mark.parametrize("name", ["alexnet", "cifar_resnet20"])
+def test_paper_recipes_are_tested_on_ten_crops_or_say_why_not(name, tmp_path, monkeypatch):
+    """Their mean is of every pixel of the stored images, so these cannot be made larger."""
+    used = training.recipe("paper", name)
+    stored = used.stored_side(size := 32)
+    side = {"alexnet": 37, "cifar_resnet20": 32}[name]
+    assert stored == side
+    run = Run.__new__(Run)
+    run.folder, run.size, run.stored, run.channels = tmp_path, size, stored, 3
+    run.statistics = {"mean": np.zeros((3, stored, stored), dtype=np.float32)}
+    if stored > size:
+        assert run.side(border=True) == stored
+    else:
+        with pytest.raises(ValueError, match="without a border.*cannot be tested on ten crops"):
+            run.side(border=True)
 
 
 # ── damaged folders ──────────────────────────────────────────────────────────────────
@@ -343,7 +419,7 @@ def test_statistics_of_another_recipe_are_told_when_they_are_needed(copy):
                                   lambda p: p.write_text("a file")])
 def test_a_folder_without_a_run(tmp_path, make):
     make(tmp_path / "x")
-    with pytest.raises(ValueError, match="x holds no run: there is no .*run.json"):
+    with pytest.raises(ValueError, match="x holds no run of scratchnet train: .*run.json"):
         Run(tmp_path / "x")
 
 

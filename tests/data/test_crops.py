@@ -81,8 +81,8 @@ def test_a_network_without_parameters():
 
 def test_no_border_is_an_error_that_says_what_to_do():
     square = np.zeros((1, 3, 4, 4), dtype=np.float32)
-    with pytest.raises(ValueError, match=r"TenCrop\(size=4, .*\) needs images larger than 4×4.*store "
-                                         r"larger images"):
+    with pytest.raises(ValueError, match=r"TenCrop\(size=4, .*\) needs images larger than 4×4.*"
+                                         r"store larger images"):
         ten_crop_probabilities(network(), square, 4)
     for crop in (CentreCrop(5), TenCrop(5)):
         with pytest.raises(ValueError, match="of at least 5×5 pixels.*store larger images"):

@@ -66,8 +66,12 @@ def _wait_for_disk(descriptor: int) -> None:
     """Have what was written on the disk. (On macOS fsync does not wait for the disk's cache.)"""
     try:
         import fcntl
+    except ImportError:                                 # Windows
+        os.fsync(descriptor)
+        return
+    try:
         fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-    except (ImportError, AttributeError, OSError):      # another system, or file system
+    except (AttributeError, OSError):                   # another system, or file system
         os.fsync(descriptor)
 
 

@@ -1,16 +1,18 @@
 """The command line: `scratchnet lesson`, `summary`, `verify`, `compare`, `check`, `exercise`,
-`grade`, `train`, `evaluate`, `predict`, `recipe` and `augment`."""
+`grade`, `train`, `evaluate`, `predict`, `recipe`, `augment`, `look`, `explore` and `export`."""
 import argparse
 import os
 import sys
 
-from scratchnet import __version__, compare, cost, golden, lesson
+from scratchnet import __version__, compare, cost, golden, lesson, onnx
 from scratchnet.data import augment_command as augment
 from scratchnet.exercises import commands as exercises
 from scratchnet.exercises.grading import commands as grading
 from scratchnet.gradcheck import command as gradcheck
 from scratchnet.training import command as training
 from scratchnet.training import recipe_command as recipe
+from scratchnet.visualize import command as look
+from scratchnet.visualize import explore
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     training.add_commands(commands)
     recipe.add_command(commands)
     augment.add_command(commands)
+    look.add_command(commands)
+    explore.add_command(commands)
+    onnx.add_command(commands)
 
     options = parser.parse_args(arguments)
     try:

@@ -53,6 +53,33 @@ def _conv_terms(x, w, OH, OW, stride, padding, dilation, groups):
                                     yield n, o, i, j, c, r, q, u, v
 
 
+def conv_transpose2d(x, w, b=None, stride=(1, 1), padding=(0, 0), output_padding=(0, 0),
+                     dilation=(1, 1), groups=1):
+    """Every pixel x[n,c,i,j] adds x·w[c,o,u,v] to y[n, o, i·s+u·d−p, j·s+v·d−p]."""
+    OH, OW = ((x.shape[2 + a] - 1) * stride[a] - 2 * padding[a] + dilation[a]
+              * (w.shape[2 + a] - 1) + 1 + output_padding[a] for a in (0, 1))
+    y = np.zeros((x.shape[0], w.shape[1] * groups, OH, OW), dtype=x.dtype)
+    terms = _conv_terms(y, w, *x.shape[2:], stride, padding, dilation, groups)
+    for n, c, i, j, o, r, q, u, v in terms:
+        y[n, o, r, q] += w[c, o % w.shape[1], u, v] * x[n, c, i, j]
+    if b is not None:
+        for o in range(y.shape[1]):
+            y[:, o] += b[o]
+    return y
+
+
+def conv_transpose2d_backward(dy, x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
+    """Return dx, dw, db: each term w·x of y passes dy·w to x and dy·x to w."""
+    dx, dw, db = np.zeros_like(x), np.zeros_like(w), np.zeros(dy.shape[1], dtype=w.dtype)
+    terms = _conv_terms(dy, w, *x.shape[2:], stride, padding, dilation, groups)
+    for n, c, i, j, o, r, q, u, v in terms:
+        dx[n, c, i, j] += dy[n, o, r, q] * w[c, o % w.shape[1], u, v]
+        dw[c, o % w.shape[1], u, v] += dy[n, o, r, q] * x[n, c, i, j]
+    for o in range(dy.shape[1]):
+        db[o] = dy[:, o].sum()
+    return dx, dw, db
+
+
 def max_pool2d(x, kernel, stride, padding=(0, 0), ceil_mode=False):
     """y[n,c,i,j] = the largest real pixel of the window."""
     y = np.empty(x.shape[:2] + _pool_shape(x, kernel, stride, padding, ceil_mode), x.dtype)
@@ -70,6 +97,36 @@ def max_pool2d_backward(dy, x, kernel, stride, padding=(0, 0)):
         r, q = window[values.index(max(values))]
         dx[n, c, r, q] += dy[n, c, i, j]
     return dx
+
+
+def max_pool2d_switches(x, kernel, stride, padding=(0, 0), ceil_mode=False):
+    """t[n,c,i,j] = r·W + q of the first largest pixel of the window."""
+    shape = _pool_shape(x, kernel, stride, padding, ceil_mode)
+    switches = np.empty(x.shape[:2] + shape, np.int64)
+    for n, c, i, j in np.ndindex(switches.shape):
+        window = list(_window(x, i, j, kernel, stride, padding))
+        values = [x[n, c, r, q] for r, q in window]
+        r, q = window[values.index(max(values))]
+        switches[n, c, i, j] = r * x.shape[3] + q
+    return switches
+
+
+def max_unpool2d(y, switches, size):
+    """Every y[n,c,i,j] is added at the place that its switch names."""
+    x_hat = np.zeros(y.shape[:2] + size, y.dtype)
+    for n, c, i, j in np.ndindex(y.shape):
+        r, q = divmod(int(switches[n, c, i, j]), size[1])
+        x_hat[n, c, r, q] += y[n, c, i, j]
+    return x_hat
+
+
+def max_unpool2d_backward(dx_hat, switches):
+    """Every y gets the gradient of the place where it went."""
+    dy = np.zeros(switches.shape, dx_hat.dtype)
+    for n, c, i, j in np.ndindex(dy.shape):
+        r, q = divmod(int(switches[n, c, i, j]), dx_hat.shape[3])
+        dy[n, c, i, j] = dx_hat[n, c, r, q]
+    return dy
 
 
 def avg_pool2d(x, kernel, stride, padding=(0, 0), ceil_mode=False, count_include_pad=True):

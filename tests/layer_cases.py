@@ -18,6 +18,7 @@ from scratchnet.layers import (
     Concat,
     Concatenate,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
     Graph,
@@ -25,6 +26,7 @@ from scratchnet.layers import (
     Linear,
     LocalResponseNorm,
     MaxPool2d,
+    MaxUnpool2d,
     ReLU,
     ReLU6,
     Residual,
@@ -47,6 +49,13 @@ from scratchnet.models.lenet import (
 )
 
 LABELS = "labels"       # in the place of a shape: N integers below the logits' columns
+
+
+class Switches(NamedTuple):
+    """In the place of a shape: integers of this shape, below `places`."""
+
+    shape: tuple
+    places: int
 
 
 class Case(NamedTuple):
@@ -76,6 +85,7 @@ class Case(NamedTuple):
         """Random inputs; the float64 ones are exactly the float32 ones."""
         rng = np.random.default_rng(seed)
         return [rng.integers(0, self.shapes[0][1], self.shapes[0][0]) if shape == LABELS
+                else rng.integers(0, shape.places, shape.shape) if isinstance(shape, Switches)
                 else (self.size * rng.standard_normal(shape, np.float32)).astype(dtype)
                 for shape in self.shapes]
 
@@ -124,6 +134,33 @@ CONV = [
     case("conv 1x1 padding 1", lambda: Conv2d(2, 3, 1, padding=1), (1, 2, 3, 4)),
 ]
 
+TRANSPOSE = [
+    case("transpose 3", lambda: ConvTranspose2d(2, 3, 3), (2, 2, 4, 5)),
+    case("transpose 3 padding 1", lambda: ConvTranspose2d(3, 2, 3, padding=1), (2, 3, 4, 5)),
+    case("transpose 2x3 stride 1x2", lambda: ConvTranspose2d(3, 4, (2, 3), (1, 2)), (2, 3, 3, 4)),
+    case("transpose 3 stride 2, one more row", lambda: ConvTranspose2d(3, 2, 3, 2, 0, (1, 0)),
+         (2, 3, 3, 4)),
+    case("transpose at stride", lambda: ConvTranspose2d(3, 4, (2, 3), (2, 3)), (1, 3, 2, 4)),
+    case("transpose below stride", lambda: ConvTranspose2d(3, 2, (1, 2), (2, 4), 0, (1, 3)),
+         (2, 3, 3, 4)),
+    case("transpose padding 2x1", lambda: ConvTranspose2d(2, 3, (5, 4), (2, 1), (2, 1)),
+         (2, 2, 3, 4)),
+    case("transpose padding cuts all of some pixels", lambda: ConvTranspose2d(2, 3, 2, 3, 3),
+         (2, 2, 4, 5)),
+    case("transpose dilation 2x1", lambda: ConvTranspose2d(3, 4, (2, 3), 1, 1, 0, (2, 1)),
+         (2, 3, 4, 3)),
+    case("transpose groups 2", lambda: ConvTranspose2d(4, 6, (3, 2), groups=2), (2, 4, 3, 5)),
+    case("transpose depthwise", lambda: ConvTranspose2d(3, 3, 3, 2, 1, 1, groups=3),
+         (2, 3, 4, 5)),
+    case("transpose everything", lambda: ConvTranspose2d(4, 2, (2, 3), (3, 2), (2, 1), (2, 1),
+                                                         (2, 1), 2), (3, 4, 3, 4)),
+    case("transpose no bias", lambda: ConvTranspose2d(2, 3, 2, bias=False), (1, 2, 3, 4)),
+    case("transpose one pixel", lambda: ConvTranspose2d(2, 3, (4, 5)), (2, 2, 1, 1)),
+    case("transpose 1x1", lambda: ConvTranspose2d(3, 5, 1), (2, 3, 4, 6)),
+    case("transpose 1x1 stride 2x3", lambda: ConvTranspose2d(3, 2, 1, (2, 3), 0, (1, 0)),
+         (2, 3, 4, 5)),
+]
+
 WINDOWS = [             # name, arguments of both poolings, shape
     ("at stride", (2,), (2, 3, 6, 5)),
     ("3x2 at stride", ((3, 2),), (2, 3, 7, 5)),
@@ -152,6 +189,12 @@ POOL = [
     case("adaptive above image", lambda: AdaptiveAvgPool2d((4, 7)), (1, 2, 3, 5)),
     case("adaptive one channel", lambda: AdaptiveAvgPool2d(2), (3, 1, 4, 5)),
     case("adaptive same", lambda: AdaptiveAvgPool2d((3, 4)), (2, 5, 3, 4)),
+]
+UNPOOL = [
+    case("unpool", lambda: MaxUnpool2d((4, 6)), (2, 3, 2, 3), Switches((2, 3, 2, 3), 24)),
+    case("unpool, many to one place", lambda: MaxUnpool2d((2, 3)), (2, 3, 4, 5),
+         Switches((2, 3, 4, 5), 6)),
+    case("unpool one pixel", lambda: MaxUnpool2d(5), (1, 4, 1, 1), Switches((1, 4, 1, 1), 25)),
 ]
 
 NORM = [
@@ -248,7 +291,7 @@ MODEL_LAYERS = [
     case("pad shortcut, no new channels", lambda: PadShortcut(3, 3), (1, 3, 1, 4)),
 ]
 
-CASES = CONV + POOL + NORM + PAD + PLAIN + WIRING + MODEL_LAYERS
+CASES = CONV + TRANSPOSE + POOL + UNPOOL + NORM + PAD + PLAIN + WIRING + MODEL_LAYERS
 
 
 def cases_of(kind: type) -> list[Case]:

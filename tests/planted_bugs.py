@@ -27,11 +27,13 @@ from scratchnet.layers.branch import (
     split,
 )
 from scratchnet.layers.conv import Conv2d
+from scratchnet.layers.conv_transpose import ConvTranspose2d
 from scratchnet.layers.dropout import Dropout
 from scratchnet.layers.flatten import Flatten
 from scratchnet.layers.graph import Graph
 from scratchnet.layers.linear import Linear
 from scratchnet.layers.lrn import LocalResponseNorm, _window_sum
+from scratchnet.layers.max_unpool import MaxUnpool2d
 from scratchnet.layers.pad import ZeroPad2d
 from scratchnet.layers.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from scratchnet.layers.relu import ReLU
@@ -416,6 +418,144 @@ for id, kind, says, steps, at in [
         convolution.backward_w(x, dy, w.shape, s.geometry._replace(padding=(0, 0)))}, APIECE),
 ]:
     bug(f"depthwise-{id}", kind, says, patch(Conv, **steps), at)
+
+
+# ── ConvTranspose2d, MaxUnpool2d ─────────────────────────────────────────────────────
+
+class Transposed(ConvTranspose2d):
+    """ConvTranspose2d with its three gradients as steps."""
+
+    def backward(self, dy):
+        x, = self.recall(dy)
+        w = self.weight.value
+        self.weight.grad += self.dw(x, dy, w)
+        self.bias.grad += self.db(x, dy, w)
+        return self.dx(x, dy, w)
+
+    def dw(self, x, dy, w):
+        return convolution.backward_w(dy, x, w.shape, self.geometry)
+
+    def db(self, x, dy, w):
+        return dy.sum(axis=(0, 2, 3))
+
+    def dx(self, x, dy, w):
+        return convolution.forward(dy, w, self.geometry)
+
+
+def transposed_w(change):
+    return lambda s, x, dy, w: Transposed.dx(s, x, dy, np.ascontiguousarray(change(w)))
+
+
+def transposed_dy(step, change):
+    return lambda s, x, dy, w: step(s, x, change(dy), w)
+
+
+def transposed_as_forward(s, x, dy, w):
+    """dx by another transposed convolution, as if it were its own backward, then cut to size."""
+    big = convolution.backward_x(dy, w, (len(dy), w.shape[1], dy.shape[2] + 2, dy.shape[3] + 2),
+                                 s.geometry._replace(stride=(1, 1), padding=(0, 0)))
+    return np.ascontiguousarray(big[:, :, 1:1 + x.shape[2], 1:1 + x.shape[3]])
+
+
+def without_edge(dy):
+    """The rows that output_padding put on, forgotten."""
+    dy = dy.copy()
+    dy[:, :, -1] = 0
+    return dy
+
+
+UP = At(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), output_padding=(1, 0), groups=2, rng=0,
+        x=randn(2, 4, 4, 5))
+UP_SQUARE = At(4, 4, 3, padding=1, rng=0, x=randn(2, 4, 5, 6))
+UP_DENSE = At(3, 5, (2, 3), stride=(2, 3), dilation=(1, 2), rng=0, x=randn(3, 3, 4, 5))
+for id, kind, says, steps, at in [
+    ("dw-over-n", 1, "dW divided by N", {"dw": lambda s, x, dy, w:
+        Transposed.dw(s, x, dy, w) / len(x)}, UP),
+    ("dx-negative", 3, "dx is −dx", {"dx": lambda s, x, dy, w: -Transposed.dx(s, x, dy, w)}, UP),
+    ("db-of-x", 5, "db counts pixels of x", {"db": lambda s, x, dy, w:
+        dy.sum(axis=(0, 2, 3)) * x[0, 0].size / dy[0, 0].size}, UP),
+    ("db-mean", 6, "db averaged over the batch", {"db": lambda s, x, dy, w:
+        dy.sum(axis=(2, 3)).mean(axis=0)}, UP),
+    ("w-not-transposed", 8, "dx from W with in and out confused", {"dx": transposed_w(
+        lambda w: w.swapaxes(0, 1))}, UP_SQUARE),
+    ("dx-flipped", 9, "kernel flipped: 'the transpose needs it'", {"dx": transposed_w(
+        lambda w: w[:, :, ::-1, ::-1])}, UP),
+    ("dw-flipped", 9, "dW rotated by 180°", {"dw": lambda s, x, dy, w:
+        Transposed.dw(s, x, dy, w)[:, :, ::-1, ::-1]}, UP_DENSE),
+    ("dw-uv", 10, "u and v swapped in dW", {"dw": lambda s, x, dy, w:
+        Transposed.dw(s, x, dy, w).swapaxes(2, 3)}, UP_SQUARE),
+    ("again", 8, "dx by a transposed convolution again", {"dx": transposed_as_forward},
+     UP_SQUARE),
+    ("output-padding", 13, "what output_padding put on gets no gradient to W", {
+        "dw": transposed_dy(Transposed.dw, without_edge)}, UP),
+    ("dx-output-padding", 13, "nor to x", {"dx": transposed_dy(Transposed.dx, without_edge)}, UP),
+    ("groups-rolled", 17, "dx of one group from the weights of the other", {"dx": transposed_w(
+        lambda w: np.roll(w, len(w) // 2, axis=0))}, UP),
+    ("dw-upside-down", 40, "the rows of x from the last to the first in dW", {
+        "dw": lambda s, x, dy, w: Transposed.dw(s, np.ascontiguousarray(x[:, :, ::-1]), dy, w)},
+     UP_DENSE),
+    ("dw-decay", 39, "0.01·W added to dW", {"dw": lambda s, x, dy, w:
+        Transposed.dw(s, x, dy, w) + np.float32(0.01) * w}, UP),
+    ("db-never", 4, "db never added", {"db": lambda s, x, dy, w: 0}, UP),
+]:
+    bug(f"transpose-{id}", kind, says, patch(Transposed, **steps), at)
+
+
+def unpool_back(change):
+    return lambda s, dx_hat: change(s, dx_hat, *s.recall(dx_hat))
+
+
+def gathered(dx_hat, t):
+    return np.take_along_axis(dx_hat.reshape(*t.shape[:2], -1), t.reshape(*t.shape[:2], -1),
+                              axis=2).reshape(t.shape)
+
+
+def crowd(dx_hat, t):
+    """How many numbers went to each one's place."""
+    count = np.zeros(dx_hat.shape)
+    maps = np.arange(t.shape[0] * t.shape[1]).reshape(*t.shape[:2], 1, 1)
+    np.add.at(count.reshape(-1), maps * dx_hat[0, 0].size + t, 1)
+    return gathered(count, t).astype(dx_hat.dtype)
+
+
+def last_of(dx_hat, t):
+    """1 for the last number at each place, 0 for those before it."""
+    flat = t.reshape(*t.shape[:2], -1)
+    last = np.ones(flat.shape, dx_hat.dtype)
+    for k in range(flat.shape[2]):
+        last[..., k] = ~(flat[..., k + 1:] == flat[..., k:k + 1]).any(axis=2)
+    return last.reshape(t.shape)
+
+
+def unpool_adds_to_dy(s, dx_hat):
+    t, = s.recall(dx_hat)
+    dy = gathered(dx_hat, t)
+    dx_hat *= 0
+    return dy
+
+
+SPREAD_OUT = At((4, 5), x=(randn(2, 3, 2, 3), np.random.default_rng(1).integers(
+    0, 20, (2, 3, 2, 3))))
+CROWDED = At((2, 3), x=(randn(2, 3, 4, 5), np.random.default_rng(1).integers(
+    0, 6, (2, 3, 4, 5))))
+for id, kind, says, backward, at in [
+    ("shared", 6, "divided among the numbers at a place", unpool_back(
+        lambda s, d, t: gathered(d, t) / crowd(d, t)), CROWDED),
+    ("last-only", 11, "only the last number at a place gets the gradient", unpool_back(
+        lambda s, d, t: gathered(d, t) * last_of(d, t)), CROWDED),
+    ("columns", 40, "switches read down the columns", unpool_back(
+        lambda s, d, t: gathered(np.ascontiguousarray(d.swapaxes(2, 3)), t)), SPREAD_OUT),
+    ("first-map", 21, "switches of channel 0 for all channels", unpool_back(
+        lambda s, d, t: gathered(d, np.broadcast_to(t[:, :1], t.shape).copy())), SPREAD_OUT),
+    ("first-image", 21, "switches of image 0 for all images", unpool_back(
+        lambda s, d, t: gathered(d, np.broadcast_to(t[:1], t.shape).copy())), SPREAD_OUT),
+    ("all-of-it", 4, "every number gets the sum over its map", unpool_back(
+        lambda s, d, t: gathered(d, t) * 0 + d.sum(axis=(2, 3), keepdims=True)), SPREAD_OUT),
+    ("zero-left-out", 13, "place 0 taken for 'none'", unpool_back(
+        lambda s, d, t: gathered(d, t) * (t > 0)), CROWDED),
+    ("cleared", 41, "dx̂ cleared after use", unpool_adds_to_dy, SPREAD_OUT),
+]:
+    bug(f"unpool-{id}", kind, says, patch(MaxUnpool2d, backward=backward), at)
 
 
 # ── Linear ───────────────────────────────────────────────────────────────────────────

@@ -64,6 +64,50 @@ def test_conv2d_backward_is_the_transpose(options):
     np.testing.assert_allclose(db, dy.sum(axis=(0, 2, 3)), rtol=1e-12)
 
 
+@pytest.mark.parametrize("w, options, y", [
+    ([[1, 10]], {}, [[1, 12, 20], [3, 34, 40]]),
+    ([[1, 10]], {"stride": (1, 2)}, [[1, 10, 2, 20], [3, 30, 4, 40]]),
+    ([[1], [10]], {"stride": (2, 1)}, [[1, 2], [10, 20], [3, 4], [30, 40]]),
+    ([[1, 10]], {"padding": (0, 1)}, [[12], [34]]),
+    ([[1, 10]], {"stride": (1, 3), "output_padding": (0, 1)}, [[1, 10, 0, 2, 20, 0],
+                                                              [3, 30, 0, 4, 40, 0]]),
+    ([[1, 10]], {"dilation": (1, 2)}, [[1, 2, 10, 20], [3, 4, 30, 40]]),
+    ([[2]], {"b": np.array([5.0])}, [[7, 9], [11, 13]]),
+])
+def test_conv_transpose2d(w, options, y):
+    x = image([1, 2], [3, 4])
+    np.testing.assert_array_equal(naive.conv_transpose2d(x, image(*w), **options)[0, 0], y)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"stride": (2, 3)}, {"padding": (1, 2)}, {"dilation": (1, 2)}, {"groups": 2},
+    {"stride": (1, 2), "padding": (2, 1), "dilation": (2, 1), "groups": 2}], ids=str)
+def test_conv_transpose2d_is_the_transpose_of_conv2d(options):
+    """⟨y, A·x⟩ = ⟨Aᵀ·y, x⟩, and ⟨dy, y⟩ = ⟨dx, x⟩ = ⟨dw, w⟩, as it is linear in x and in w."""
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((4, 2 // options.get("groups", 1), 2, 3))
+    y = rng.standard_normal((2, 4, 4, 5))
+    back = naive.conv_transpose2d(y, w, **options)
+    x = rng.standard_normal(back.shape)
+    assert (naive.conv2d(x, w, **options) * y).sum() == pytest.approx((back * x).sum(), rel=1e-12)
+    dx, dw, db = naive.conv_transpose2d_backward(x, y, w, **options)
+    assert (dx * y).sum() == pytest.approx((back * x).sum(), rel=1e-12)
+    assert (dw * w).sum() == pytest.approx((back * x).sum(), rel=1e-12)
+    np.testing.assert_allclose(db, x.sum(axis=(0, 2, 3)), rtol=1e-12)
+
+
+def test_max_unpool2d():
+    x = image([1, 5, 2], [4, 3, 0])
+    t = naive.max_pool2d_switches(x, (2, 2), (1, 1))
+    np.testing.assert_array_equal(t, image([1, 1]))
+    np.testing.assert_array_equal(naive.max_pool2d_switches(X, (2, 2), (2, 2), (1, 1)),
+                                  image([0, 2], [6, 8]))
+    x_hat = naive.max_unpool2d(image([20, 30]), t, (2, 3))
+    np.testing.assert_array_equal(x_hat, image([0, 50, 0], [0, 0, 0]))
+    dy = naive.max_unpool2d_backward(image([1, 2, 3], [4, 5, 6]), np.array([[[[1, 5]]]]))
+    np.testing.assert_array_equal(dy, image([2, 6]))
+
+
 @pytest.mark.parametrize("options, largest, mean", [
     ({"kernel": (2, 2), "stride": (1, 1)}, [[5, 6], [8, 9]], [[3, 4], [6, 7]]),
     ({"kernel": (1, 3), "stride": (2, 1)}, [[3], [9]], [[2], [8]]),

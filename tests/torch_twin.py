@@ -24,6 +24,7 @@ from scratchnet.layers import (
     Concat,
     Concatenate,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
     Graph,
@@ -31,6 +32,7 @@ from scratchnet.layers import (
     Linear,
     LocalResponseNorm,
     MaxPool2d,
+    MaxUnpool2d,
     ReLU,
     ReLU6,
     Residual,
@@ -148,6 +150,9 @@ RULES = {
     Concat: lambda t, l, x: t.concat(l, x),
     Concatenate: lambda t, l, *xs: torch.cat(xs, 1),
     Conv2d: lambda t, l, x: F.conv2d(x, t[l.weight], t[l.bias], *l.geometry),
+    ConvTranspose2d: lambda t, l, x: F.conv_transpose2d(
+        x, t[l.weight], t[l.bias], l.geometry.stride, l.geometry.padding, l.output_padding,
+        l.geometry.groups, l.geometry.dilation),
     Dropout: lambda t, l, x: t.dropout(l, x),
     Flatten: lambda t, l, x: torch.flatten(x, 1),
     Graph: lambda t, l, *xs: t.graph(l, *xs),
@@ -157,6 +162,9 @@ RULES = {
         x, l.size, l.alpha * l.size, l.beta, l.k),
     MaxPool2d: lambda t, l, x: F.max_pool2d(x, l.kernel_size, l.stride, l.padding,
                                             ceil_mode=l.ceil_mode),
+    MaxUnpool2d: lambda t, l, y, switches: torch.zeros(     # F.max_unpool2d keeps one of several
+        *y.shape[:2], l.size[0] * l.size[1], dtype=y.dtype).scatter_add(
+            2, switches.flatten(2), y.flatten(2)).unflatten(2, l.size),
     ReLU: lambda t, l, x: F.relu(x),
     ReLU6: lambda t, l, x: F.relu6(x),
     Residual: lambda t, l, x: t.chain(l, x) + t(l.downsample, x),

@@ -10,11 +10,13 @@ from scratchnet.layers.branch import (
     Sequential,
 )
 from scratchnet.layers.conv import Conv2d
+from scratchnet.layers.conv_transpose import ConvTranspose2d
 from scratchnet.layers.dropout import Dropout
 from scratchnet.layers.flatten import Flatten
 from scratchnet.layers.graph import Graph
 from scratchnet.layers.linear import Linear
 from scratchnet.layers.lrn import LocalResponseNorm
+from scratchnet.layers.max_unpool import MaxUnpool2d
 from scratchnet.layers.pad import ZeroPad2d
 from scratchnet.layers.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from scratchnet.layers.relu import ReLU
@@ -27,7 +29,7 @@ from scratchnet.layers.tanh import Tanh
 
 __all__ = [
     "AdaptiveAvgPool2d", "Add", "AvgPool2d", "BatchNorm2d", "Concat", "Concatenate", "Conv2d",
-    "Dropout", "Flatten", "Graph", "Identity", "Linear", "LocalResponseNorm", "MaxPool2d",
-    "ReLU", "ReLU6", "Residual", "Scale", "Sequential", "SiLU", "Sigmoid",
-    "SoftmaxCrossEntropy", "StochasticDepth", "Tanh", "ZeroPad2d",
+    "ConvTranspose2d", "Dropout", "Flatten", "Graph", "Identity", "Linear", "LocalResponseNorm",
+    "MaxPool2d", "MaxUnpool2d", "ReLU", "ReLU6", "Residual", "Scale", "Sequential", "SiLU",
+    "Sigmoid", "SoftmaxCrossEntropy", "StochasticDepth", "Tanh", "ZeroPad2d",
 ]

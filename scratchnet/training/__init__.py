@@ -14,6 +14,7 @@ from scratchnet.training.metrics import (
 )
 from scratchnet.training.parallel import DataParallel, Shard, shard
 from scratchnet.training.recipe import Plan, Recipe, recipe, recipes
+from scratchnet.training.recorder import Recorder
 from scratchnet.training.run import Run, train
 from scratchnet.training.schedule import (
     Constant,
@@ -28,8 +29,8 @@ from scratchnet.training.transfer import features, freeze, replace_head, train_h
 
 __all__ = [
     "Alone", "Communicator", "Constant", "Cosine", "DataParallel", "Ensemble", "Epoch",
-    "Exponential", "Interrupted", "Plan", "Plateau", "Polynomial", "Recipe", "Run", "Scores",
-    "Shard", "Steps", "WarmUp", "communicator", "confusion_matrix", "evaluate", "features",
-    "first_not_finite", "fit", "freeze", "measure", "predict", "recipe", "recipes",
+    "Exponential", "Interrupted", "Plan", "Plateau", "Polynomial", "Recipe", "Recorder", "Run",
+    "Scores", "Shard", "Steps", "WarmUp", "communicator", "confusion_matrix", "evaluate",
+    "features", "first_not_finite", "fit", "freeze", "measure", "predict", "recipe", "recipes",
     "replace_head", "shard", "top_k", "train", "train_head", "unfreeze",
 ]

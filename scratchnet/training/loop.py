@@ -19,6 +19,7 @@ from scratchnet.training.interrupt import Interrupted, Interrupts
 from scratchnet.training.lock import locked
 from scratchnet.training.log import Log
 from scratchnet.training.metrics import check_data, predict
+from scratchnet.training.recorder import Recorder
 from scratchnet.training.trainer import AUXILIARY, Epoch, Trainer
 from scratchnet.weights import save as save_weights
 
@@ -33,7 +34,8 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: Optimizer, epo
         auxiliary: float = AUXILIARY, clip: float | None = None, average: Any = None,
         workers: int = 0, out: str | Path | None = None, resume: bool = False,
         save_every: float = SAVE_EVERY,
-        communicator: Communicator | None = None) -> list[Epoch]:
+        communicator: Communicator | None = None,
+        record: Recorder | None = None) -> list[Epoch]:
     """Train `model` on (images, labels), in an order drawn anew from `rng` each epoch.
 
     train, validation: images (N, C, H, W), floating point or bytes (divided by 255), an array or an
@@ -56,6 +58,8 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: Optimizer, epo
     save_every      seconds between checkpoints, beside those after each epoch
     communicator    the processes that train together (training.communicator()): each takes its rows
                     of every batch, and the run is that of one process, to rounding
+    record          a training.Recorder of the model: sizes of activations and gradients, of every
+                    k-th update; saved with the checkpoints
 
     Stops after `epochs`, or when the schedule says that it is done. The model is left in evaluation
     mode. Returns one Epoch for each pass.
@@ -66,7 +70,7 @@ def fit(model: Layer, train: tuple, validation: tuple, optimizer: Optimizer, epo
     _check(model, train, validation, optimizer, epochs, batch_size, test_transform)
     trainer = Trainer(model, train, optimizer, batch_size=batch_size, schedule=schedule,
                       transform=transform, rng=rng, loss=loss, auxiliary=auxiliary, clip=clip,
-                      average=average, workers=workers, communicator=communicator)
+                      average=average, workers=workers, communicator=communicator, record=record)
     progress = progress and trainer.communicator.rank == 0
     try:
         if out is None:

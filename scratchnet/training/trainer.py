@@ -26,7 +26,10 @@ and four that change no update, but what is said of the run, and when it ends:
     history     one Epoch for each that is complete
     best        the lowest validation error so far, which decides what best.npz is
     done        whether the schedule has said that it is enough
+
+and one that a run may have: `record`, a Recorder's numbers so far.
 """
+import contextlib
 import copy
 import platform
 import zlib
@@ -44,6 +47,7 @@ from scratchnet.training.communicator import Alone, Communicator
 from scratchnet.training.finite import NOT_FOUND, first_not_finite, generators
 from scratchnet.training.metrics import Scores, errors, measure
 from scratchnet.training.parallel import DataParallel
+from scratchnet.training.recorder import Recorder
 from scratchnet.training.schedule import Constant
 
 AUXILIARY = 0.3         # what an auxiliary classifier's loss counts; GoogLeNet, section 5
@@ -84,12 +88,14 @@ class Trainer:
                  schedule: Any = None, transform: Callable | None = None,
                  rng: int | np.random.Generator | None = None, loss: Layer | None = None,
                  auxiliary: float = AUXILIARY, clip: float | None = None, average: Any = None,
-                 workers: int = 0, communicator: Communicator | None = None):
+                 workers: int = 0, communicator: Communicator | None = None,
+                 record: Recorder | None = None):
         self.model, self.optimizer, self.base_lr = model, optimizer, optimizer.lr
         self.loader = Loader(*train, batch_size, transform, workers)
         self.schedule = Constant() if schedule is None else schedule
         self.loss = SoftmaxCrossEntropy() if loss is None else loss
         self.auxiliary, self.clip, self.average = auxiliary, clip, average
+        self.record = record
         self.rng = np.random.default_rng(rng)
         self.device = device_of(optimizer.parameters[0].value)
         self.generators = {**generators(model), "the run": self.rng}
@@ -125,7 +131,9 @@ class Trainer:
             self.seed = int(self.rng.integers(2**63))
             self.sums = Sums()
         for x, labels, n in self.loader.epoch(self.order, self.seed, self.batch, self.ranks.rows):
-            yield self._update(to_device(x, self.device), to_device(labels, self.device), n)
+            with contextlib.nullcontext() if self.record is None else self.record.during(self.step):
+                update = self._update(to_device(x, self.device), to_device(labels, self.device), n)
+            yield update
 
     def _update(self, x: Any, labels: Any, n: int) -> Update:
         """Make the update with this batch of n images, of which x are ours."""
@@ -217,7 +225,8 @@ class Trainer:
             "generators": {name: g.bit_generator.state for name, g in self.generators.items()},
             "sums": list(self.sums), "history": [list(epoch) for epoch in self.history],
             "best": self.best, "done": self.done}
-        for part, holder in (("optimizer", self.optimizer), ("average", self.average)):
+        for part, holder in (("optimizer", self.optimizer), ("average", self.average),
+                             ("record", self.record)):
             state = {} if holder is None else holder.state_dict()
             arrays |= {f"{part}.{name}": np.asarray(value) for name, value in state.items()}
         return arrays | {"order": self.order}, facts
@@ -238,7 +247,7 @@ class Trainer:
             part, _, rest = name.partition(".")
             parts.setdefault(part, {})[rest] = array
         loaded: list[tuple[Any, dict]] = []
-        for part in ("model", "optimizer", "average"):
+        for part in ("model", "optimizer", "average", "record"):
             holder = getattr(self, part)
             if holder is None:
                 continue

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+from scratchnet import optim, training
 from scratchnet.layers import (
     BatchNorm2d,
     Conv2d,
@@ -162,3 +163,61 @@ def test_settings_that_make_no_sense(options, message):
 def test_an_unknown_quantity():
     with pytest.raises(ValueError, match="knows y, dy, grad; got 'dx'"):
         Recorder(network()).rms("dx")
+
+
+# ── in training.fit ──────────────────────────────────────────────────────────────────
+
+
+def fitted(epochs, record=True, every=2, clip=None, lr=0.1, **options):
+    """(the network, its recorder) after a run of 3 updates an epoch."""
+    net = network()
+    recorder = Recorder(net, every=every) if record else None
+    images = np.random.default_rng(5).random((12, 1, 6, 6), dtype=np.float32)
+    training.fit(net, (images, np.arange(12) % 3), (images, np.arange(12) % 3),
+                 optim.SGD(net.parameters(), lr=lr, momentum=0.9), epochs, batch_size=4, rng=0,
+                 progress=False, clip=clip, record=recorder, **options)
+    return net, recorder
+
+
+def test_fit_records_every_kth_update_and_trains_the_same_network():
+    net, recorder = fitted(3)
+    plain, _ = fitted(3, record=False)
+    assert recorder.steps.tolist() == [0, 2, 4, 6, 8]
+    assert (recorder.rms("grad") > 0).all()
+    for a, b in zip(net.state_dict().values(), plain.state_dict().values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_gradient_is_that_which_the_optimizer_gets():
+    """Clipped to length 0.01, Σ grad² over all layers and batch norm is at most 0.01²."""
+    _, recorder = fitted(1, every=1, clip=0.01)
+    sizes = np.array([30, 147])                             # numbers in conv, in fc
+    lengths = (sizes * recorder.rms("grad") ** 2).sum(axis=1) ** 0.5
+    assert (lengths < 0.01 * 1.0001).all() and (lengths > 0.005).all()
+
+
+def test_a_run_that_is_resumed_has_the_whole_record(tmp_path):
+    _, whole = fitted(4)
+    fitted(2, out=tmp_path)
+    _, resumed = fitted(4, out=tmp_path, resume=True)
+    assert resumed.steps.tolist() == whole.steps.tolist() == [0, 2, 4, 6, 8, 10]
+    np.testing.assert_array_equal(resumed.rms("grad"), whole.rms("grad"))
+    np.testing.assert_array_equal(resumed.histograms("y"), whole.histograms("y"))
+
+
+def test_a_recorder_may_join_or_leave_a_run_when_it_is_resumed(tmp_path):
+    fitted(2, out=tmp_path, record=False)
+    _, joined = fitted(4, out=tmp_path, resume=True)
+    assert joined.steps.tolist() == [6, 8, 10]
+    fitted(5, out=tmp_path, resume=True, record=False)
+
+
+def test_a_run_that_diverges_is_named_as_ever_and_leaves_no_listener():
+    net = network()
+    net.fc.weight.value[0] = 3e38                           # its sums overflow
+    recorder = Recorder(net, every=1)
+    with pytest.raises(RuntimeError, match="first layer whose output is not finite"), \
+            np.errstate(all="ignore"):
+        training.fit(net, (X, T), (X, T), optim.SGD(net.parameters(), lr=0.1), 1,
+                     batch_size=4, rng=0, progress=False, record=recorder)
+    assert len(recorder) == 0 and "forward" not in vars(net.conv)

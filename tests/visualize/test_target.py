@@ -1,0 +1,112 @@
+"""`scratchnet look` and what it looks at: a network by name, or a run."""
+import numpy as np
+import pytest
+from PIL import Image
+
+from scratchnet import cli, data, models
+from scratchnet.data.sets import Data, Split
+from scratchnet.training import run as runs
+from scratchnet.visualize.target import UNTRAINED, target
+
+KINDS = ("deconvnet", "saliency", "occlusion", "gradcam", "class-images")
+
+
+def few(spec="digits", size=None):
+    whole = data.load_digits(size or 8)
+    return Data(*(Split(images[:40], labels[:40]) for images, labels in whole),
+                tuple("0123456789"), "digits")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of one epoch, whose images have a border."""
+    folder = tmp_path_factory.mktemp("runs") / "zf"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "load", few)
+        runs.train("zfnet_small", "digits", "paper", out=folder, epochs=1, batch_size=20,
+                   progress=False, say=lambda text: None)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch):
+    monkeypatch.setattr(runs, "load", few)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return str(tmp_path / "photo.png")
+
+
+def test_a_network_by_name_is_untrained_and_has_no_images(picture):
+    found = target("zfnet_small")
+    assert found.note == UNTRAINED
+    assert found.shape == models.input_shape("zfnet_small")
+    assert found.read(picture).shape == (1, *found.shape)
+    with pytest.raises(ValueError, match="zfnet_small is a network by name.*--image FILE"):
+        found.images(3)
+
+
+def test_a_run_brings_its_weights_images_and_classes(run, picture):
+    found = target(str(run))
+    assert found.note == "" and found.classes == tuple("0123456789")
+    x, labels = found.images(3)
+    assert x.shape == (3, *found.shape) and labels.shape == (3,)
+    assert found.read(picture).shape == (1, *found.shape)
+    opened = runs.Run(run)
+    expected = opened.probabilities(opened.network("cpu"), few(size=opened.stored).test.images[:3])
+    from scratchnet.layers.softmax import softmax
+    np.testing.assert_allclose(softmax(found.model.forward(x)), expected, atol=1e-6)
+
+
+def test_a_name_comes_before_a_folder_of_that_name(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lenet5").mkdir()
+    assert target("lenet5").run is None
+    with pytest.raises(ValueError, match="holds no run"):
+        target("./lenet5")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_figure_of_a_run_and_of_a_network_by_name(kind, run, picture, tmp_path, capsys):
+    out = tmp_path / "figure.png"
+    arguments = ["look", kind, str(run), "--out", str(out)]
+    assert cli.main(arguments) == 0, capsys.readouterr().err
+    assert Image.open(out).size[0] > 200
+    out.unlink()
+    named = ["look", kind, "zfnet_small", "--out", str(out)]
+    named += [] if kind == "class-images" else ["--image", picture]
+    named += ["--class", "3"] if kind != "deconvnet" else ["--layer", "conv1", "--feature", "2"]
+    assert cli.main(named) == 0, capsys.readouterr().err
+    assert out.exists()
+
+
+def test_the_network_drawn_exported_and_explored(run, tmp_path, capsys):
+    for arguments, name in ((["look", "network"], "--out"), (["explore"], "--out"),
+                            (["export"], "--onnx")):
+        out = tmp_path / "file"
+        assert cli.main([*arguments, str(run), name, str(out)]) == 0, capsys.readouterr().err
+        assert out.stat().st_size > 1000
+        out.unlink()
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["saliency", "zfnet_small"], "has no images of its own"),
+    (["gradcam", "nosuch"], "unknown model 'nosuch'"),
+    (["gradcam", "RUN", "--layer", "nope"], "no layer 'nope'"),
+    (["gradcam", "RUN", "--class", "cat"], "no class 'cat': the run's are 0, 1, 2"),
+    (["occlusion", "RUN", "--class", "12"], "got the number 12 for a class"),
+    (["deconvnet", "RUN", "--layer", "conv1", "--feature", "9999"], "9999"),
+    (["saliency", "RUN", "--image", "nowhere.png"], "nowhere.png"),
+    (["network", "RUN", "--open", "x"], "--open expects"),
+    (["saliency", "RUN", "--out", "nowhere/figure.png"], "nowhere"),
+])
+def test_what_cannot_be_looked_at_is_told_in_one_line(arguments, message, run, tmp_path,
+                                                      monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["look", *(str(run) if a == "RUN" else a for a in arguments)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("scratchnet: ") and message in said, said
+    assert list(tmp_path.iterdir()) == []

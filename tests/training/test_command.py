@@ -90,8 +90,8 @@ def test_the_default_folder_names_what_was_asked_for(tmp_path, monkeypatch, caps
     (["lenet6", "--data", "digits"], "unknown model 'lenet6': did you mean 'lenet5'?"),
     (["lenet5", "--data", "digitz"], "no data set, and no folder, called 'digitz'. Did you mean d"),
     (["lenet5", "--data", "empty"], "empty has no class folders"),
-    (["lenet5"], "train expects a network and data: scratchnet train alexnet_small --data digits"),
-    ([], "train expects a network and data"),
+    (["lenet5"], "train expects data, too: --data digits, or another"),
+    ([], "train expects a network and data: scratchnet train alexnet_small --data digits"),
     (["--resume"], "--resume expects the folder of a run: --out RUN"),
     (["--resume", "--out", "nowhere"], "there is no run in nowhere to resume: name the network"),
     ([*LENET[1:], "--epochs", "0"], "epochs must be a whole number, 1 or more; got 0"),
@@ -217,16 +217,17 @@ def test_two_runs_answer_together(inside, capsys):
     assert row["ensemble"] < max(row["a run"], row["b"])
 
 
-def test_ten_views_are_another_test(inside, capsys):
+def test_several_views_are_another_test(inside, capsys):
+    """Five, for the digits may not be mirrored."""
     assert cli.main(["evaluate", "a run"]) == 0
     one = errors(capsys.readouterr().out)
     assert cli.main(["evaluate", "a run", "--ten-crop"]) == 0
     said = capsys.readouterr().out
-    assert "ten views of each" in said and errors(said) != one
+    assert "five views of each, none mirrored" in said and errors(said) != one
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["empty"], "empty holds no run: there is no "), (["nowhere"], "nowhere holds no run"),
+    (["empty"], "empty holds no run of scratchnet train"), (["nowhere"], "nowhere holds no run"),
     (["text.png"], "text.png holds no run"), (["b", "a run", "b"], "expects each run once"),
     (["b", "--data", "shapes"], "shapes has other classes than the run"),
     (["b", "--data", "nothing"], "no data set, and no folder, called 'nothing'"),

@@ -77,6 +77,8 @@ def _told(run: Callable[..., int]) -> Callable[..., int]:
     def told(*arguments: Any) -> int:
         try:
             return run(*arguments)
+        except BrokenPipeError:         # whoever was reading has seen enough: cli.main knows
+            raise
         except ERRORS as error:
             print(f"scratchnet: {error}", file=sys.stderr)
             return 2

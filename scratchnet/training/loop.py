@@ -194,10 +194,15 @@ def _found(folder: Path, resume: bool, say: Callable[[str], Any]) -> tuple[dict,
         raise ValueError(f"{folder} holds a run already: resume it (resume=True, --resume) or "
                          f"name another folder")
     found = checkpoint.read_newest(folder, say)
-    if found is None and (folder / "log.csv").exists():
+    if found is None and _epochs_told(folder) > 1:          # one may be told before it is saved
         raise ValueError(f"{folder} has the log of a run, but no checkpoint to go on from: nothing "
                          f"was changed. Begin anew in another folder")
     return found
+
+
+def _epochs_told(folder: Path) -> int:
+    path = folder / "log.csv"
+    return len(path.read_bytes().splitlines()) - 1 if path.exists() else 0
 
 
 def _silent(message: str) -> None:

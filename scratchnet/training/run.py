@@ -115,14 +115,14 @@ def train(model: str, data: str, recipe: str = "quick", *, out: str | Path, resu
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder for the run")
+    if ranks.rank == 0 and folder.is_dir() and not (folder / "run.json").exists():
+        _refuse_other_files(folder)
     with locked(folder) if ranks.rank == 0 else nullcontext():
         begun = ranks.share((folder / "run.json").exists())
         if begun and not resume:
             raise ValueError(f"{folder} holds a run already: resume it (resume=True, --resume) or "
                              f"name another folder")
         run = _take_up(folder, asked) if begun else None
-        if not begun and ranks.rank == 0:
-            _refuse_other_files(folder)
         net, sets, used, plan = _prepare(asked, run)
         net.to(best_device(device))
         if ranks.rank == 0:

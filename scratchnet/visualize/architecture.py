@@ -550,7 +550,8 @@ class _Picture:
         nodes = self.inside[self.root.id]
         params, macs = sum(n.params for n in nodes), sum(n.macs for n in nodes)
         sum_line = f"{params:,} parameters · {macs:,} multiply-accumulates for one image"
-        top, width = 62, max(self.w + 2 * PAD, _text_width(sum_line, 12) + 2 * PAD, 460)
+        widest = max(self.w, _text_width(sum_line, 12), _text_width(title, 16, bold=True))
+        top, width = 62, max(widest + 2 * PAD, 460)
         legend, legend_h = _legend({_kind(n) for n in nodes if n.id not in self.alias} | {
             box.kind for box in _all(self.boxes)}, width)
         height = top + self.h + 26 + legend_h

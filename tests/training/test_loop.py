@@ -170,6 +170,13 @@ def test_resuming_a_run_that_is_complete_changes_nothing(tmp_path):
                       if p.suffix in (".npz", ".csv")}
 
 
+def test_killed_between_the_first_log_and_the_first_checkpoint_it_begins_again(tmp_path):
+    fit(tmp_path, epochs=1)
+    for path in checkpoint.newest_first(tmp_path):
+        path.unlink()
+    assert fit(tmp_path, resume=True)[1] == fit(None)[1]
+
+
 def test_more_epochs_can_be_asked_for_later(tmp_path):
     fit(tmp_path, epochs=2)
     _, history = fit(tmp_path, epochs=4, resume=True)

@@ -2,17 +2,19 @@
 import argparse
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from scratchnet.layer import Layer
 from scratchnet.visualize import architecture
 from scratchnet.visualize.target import Target, target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-IMAGES = 200            # of the run's test images, among which a feature's strongest are sought
+IMAGES = 200            # of a run's test images, among which a feature's strongest are sought
+FEW = 16                # drawn pictures, for a network by name, which may be a large one
 
 
 def add_command(commands: Any) -> None:
@@ -20,30 +22,24 @@ def add_command(commands: Any) -> None:
     command = commands.add_parser("look", help="a picture of what a network looks at")
     kinds = command.add_subparsers(dest="what", metavar="WHAT", required=True)
     architecture.add_command(kinds)
-    for name, (draw, help) in FIGURES.items():
-        kind = kinds.add_parser(name, help=help)
-        kind.add_argument("target", metavar="RUN_OR_MODEL",
+    for name, figure in FIGURES.items():
+        kind = kinds.add_parser(name, help=figure.help)
+        several = {"nargs": "+"} if name == "gradients" else {}
+        kind.add_argument("target", metavar="RUN_OR_MODEL", **several,
                           help="the folder of a run, or a network by name (untrained)")
-        if name != "class-images":
-            kind.add_argument("--image", metavar="FILE", help="a PNG or JPEG to look at; without "
-                              "it, the first test images of the run")
-        if name in ("deconvnet", "saliency", "gradcam"):
-            kind.add_argument("--layer", metavar="NAME", help="a layer by its dotted name")
-        if name == "deconvnet":
-            kind.add_argument("--feature", metavar="N", type=int, action="append",
-                              help="a feature of the layer; again for another (default: 0, 1, 2)")
-        if name != "deconvnet":
-            kind.add_argument("--class", dest="classes", metavar="CLASS", action="append",
-                              help="a class by name or number; again for another (default: the "
-                                   "network's answers)")
+        for option in figure.options.split():
+            words, settings = OPTIONS[option]
+            kind.add_argument(*words, **settings)
         kind.add_argument("--out", metavar="FILE", default=f"{name}.png")
-        kind.set_defaults(run=run_figure, draw=draw)
+        kind.set_defaults(run=run_figure, draw=figure.draw)
 
 
 def run_figure(options: argparse.Namespace) -> int:
     """Write the figure; 0, or 2 for what cannot be looked at."""
     try:
-        figure = options.draw(target(options.target), options)
+        several = isinstance(options.target, list)
+        found = [target(one) for one in options.target] if several else target(options.target)
+        figure = options.draw(found, options)
         figure.savefig(options.out, dpi=120)
     except (ValueError, OSError, ImportError) as error:
         print(f"scratchnet: {error}", file=sys.stderr)
@@ -55,11 +51,59 @@ def run_figure(options: argparse.Namespace) -> int:
 # ── the figures ──────────────────────────────────────────────────────────────────────
 
 
+def draw_filters(found: Target, options: argparse.Namespace) -> "Figure":
+    """The filters of a layer; of a run, dead are those that none of its images stirs."""
+    from scratchnet.visualize.features import filter_sheet
+    images = found.images(IMAGES)[0] if found.run is not None else None
+    return filter_sheet(found.model, options.layer or _convolutions(found.model)[0], images,
+                        note=found.note)
+
+
+def draw_maps(found: Target, options: argparse.Namespace) -> "Figure":
+    """What a layer makes of an image."""
+    from scratchnet.visualize.features import map_sheet
+    return map_sheet(found.model, options.layer or _convolutions(found.model)[0],
+                     _some(found, options, 32 if found.run is not None else 1), note=found.note)
+
+
+def draw_towers(found: Target, options: argparse.Namespace) -> "Figure":
+    """The first layer's filters in two halves, how much of each is colour."""
+    from scratchnet.visualize.features import towers_figure
+    return towers_figure(found.model, options.layer or _convolutions(found.model)[0],
+                         note=found.note)
+
+
+def draw_gradients(found: list[Target], options: argparse.Namespace) -> "Figure":
+    """Several networks: what is left of the gradient; one: the sizes in each of its layers."""
+    from scratchnet.visualize.gradients import flow_figure, gradient_flow, ridge_figure
+    count = 32 if all(one.run is not None for one in found) else 8
+    flows = {}
+    for one in found:
+        x, labels = one.images(count, "train")
+        flows[one.title] = gradient_flow(one.model, x, labels)
+    if len(flows) < len(found):
+        raise ValueError("two of these networks have one name; look at one at a time")
+    note = " · ".join(dict.fromkeys(one.note for one in found if one.note))
+    if len(found) > 1:
+        return flow_figure(flows, options.quantity, note=note)
+    name, flow = next(iter(flows.items()))
+    return ridge_figure(flow, options.quantity, title=f"{name}: input below, output on top",
+                        note=note)
+
+
+def draw_field(found: Target, options: argparse.Namespace) -> "Figure":
+    """What a unit can see, and what it looks at."""
+    from scratchnet.visualize.receptive_field import receptive_field_figure
+    return receptive_field_figure(found.model, options.layer or _convolutions(found.model)[-1],
+                                  _some(found, options, FEW if found.run is not None else 2),
+                                  note=found.note)
+
+
 def draw_deconvnet(found: Target, options: argparse.Namespace) -> "Figure":
     """The strongest patches for some features of a layer, and what they are made of."""
     from scratchnet.visualize.deconvnet import deconvnet_figure
-    images = found.read(options.image) if options.image else found.images(IMAGES)[0]
-    layer = options.layer or _last_of_convolutions(found)
+    images = _some(found, options, IMAGES if found.run is not None else FEW)
+    layer = options.layer or _convolutions(found.model)[-1]
     return deconvnet_figure(found.model, images, {layer: options.feature or [0, 1, 2]},
                             note=found.note)
 
@@ -100,12 +144,45 @@ def draw_class_images(found: Target, options: argparse.Namespace) -> "Figure":
                                **settings)
 
 
-FIGURES: dict[str, tuple[Callable[[Target, argparse.Namespace], "Figure"], str]] = {
-    "deconvnet": (draw_deconvnet, "the patches that a feature responds to most, and why"),
-    "saliency": (draw_saliency, "which pixels matter: gradient, deconvnet, guided"),
-    "occlusion": (draw_occlusion, "what a grey square hides"),
-    "gradcam": (draw_gradcam, "where the network sees its classes"),
-    "class-images": (draw_class_images, "images that the network takes for a class"),
+class Kind(NamedTuple):
+    """A figure: who draws it, one line of help, the options it has."""
+
+    draw: Callable[[Any, argparse.Namespace], "Figure"]
+    help: str
+    options: str
+
+
+FIGURES = {
+    "filters": Kind(draw_filters, "the filters of a layer, dead and duplicate ones marked",
+                    "layer"),
+    "maps": Kind(draw_maps, "what the features of a layer make of an image", "layer image"),
+    "towers": Kind(draw_towers, "the first layer's filters as two towers, colour against grey",
+                   "layer"),
+    "gradients": Kind(draw_gradients, "the gradient's way down, of one network or of several",
+                      "quantity"),
+    "field": Kind(draw_field, "a receptive field: what a unit can see, and what it looks at",
+                  "layer image"),
+    "deconvnet": Kind(draw_deconvnet, "the patches that a feature responds to most, and why",
+                      "layer image feature"),
+    "saliency": Kind(draw_saliency, "which pixels matter: gradient, deconvnet, guided",
+                     "layer image class"),
+    "occlusion": Kind(draw_occlusion, "what a grey square hides", "image class"),
+    "gradcam": Kind(draw_gradcam, "where the network sees its classes", "layer image class"),
+    "class-images": Kind(draw_class_images, "images that the network takes for a class", "class"),
+}
+OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "layer": (("--layer",), {"metavar": "NAME", "help": "a layer by its dotted name"}),
+    "image": (("--image",), {"metavar": "FILE", "help": "a PNG or JPEG to look at; without it, the "
+                             "first test images of the run, or drawn ones"}),
+    "feature": (("--feature",), {"metavar": "N", "type": int, "action": "append",
+                                 "help": "a feature of the layer; again for another (default: "
+                                         "0, 1, 2)"}),
+    "class": (("--class",), {"dest": "classes", "metavar": "CLASS", "action": "append",
+                             "help": "a class by name or number; again for another (default: the "
+                                     "network's answers)"}),
+    "quantity": (("--of",), {"dest": "quantity", "choices": ("grad", "dy", "y"), "default": "grad",
+                             "help": "the sizes of the weights' gradient (grad, the default), of "
+                                     "the gradient of the outputs (dy), or of the outputs (y)"}),
 }
 
 
@@ -139,9 +216,10 @@ def _name(found: Target, c: int) -> str:
     return found.classes[c] if c < len(found.classes) else f"class {c}"
 
 
-def _last_of_convolutions(found: Target) -> str:
+def _convolutions(model: Layer) -> list[str]:
+    """The names of all convolutions, from the first to the last."""
     from scratchnet.layers import Conv2d
-    names = [name for name, layer in found.model.named_layers() if isinstance(layer, Conv2d)]
+    names = [name for name, layer in model.named_layers() if isinstance(layer, Conv2d)]
     if not names:
-        raise ValueError(f"{found.title} has no convolution: name a layer, --layer NAME")
-    return names[-1]
+        raise ValueError(f"{type(model).__name__} has no convolution: name a layer, --layer NAME")
+    return names

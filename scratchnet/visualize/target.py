@@ -39,11 +39,11 @@ class Target(NamedTuple):
 
     def images(self, count: int, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
         """Return the first images of a part of the run's data, as the network takes them, and
-        their labels. Raises ValueError for a network by name, which has no data."""
+        their labels. A network by name has no data; it is shown drawn pictures."""
         from scratchnet.data.loader import fetch
+        from scratchnet.visualize.drawn import drawn
         if self.run is None:
-            raise ValueError(f"{self.title} is a network by name, and has no images of its own: "
-                             f"name the folder of a run, or --image FILE")
+            return drawn(self.shape, count)[:2]
         images, labels = getattr(self.run.data(), part)
         some = slice(0, count)
         return self.prepared(fetch(images, some)), labels[some]

@@ -27,8 +27,8 @@ from scratchnet.layers import (
     SoftmaxCrossEntropy,
 )
 from scratchnet.training.finite import generators
+from scratchnet.visualize.drawn import drawn
 from scratchnet.visualize.explore import add_command, explore, listen, pictures, window, words
-from scratchnet.visualize.explore.page import drawn
 
 
 def read(page):
@@ -400,9 +400,9 @@ def test_the_boxes_of_the_drawing_are_called_like_the_layers(zfnet):
 
 
 def test_pictures_are_drawn_to_fit():
-    images, labels, names = drawn((3, 24, 32))
+    images, labels, names = drawn((3, 24, 32), 16)
     assert images.shape == (16, 3, 24, 32) and len(labels) == 16 and "heart" in names
-    assert drawn((1, 8, 8))[0].shape == (16, 1, 8, 8)
+    assert drawn((1, 8, 8), 16)[0].shape == (16, 1, 8, 8)
 
 
 @pytest.mark.parametrize("shape, options, message", [

@@ -6,9 +6,8 @@ from PIL import Image
 from scratchnet import cli, data, models
 from scratchnet.data.sets import Data, Split
 from scratchnet.training import run as runs
+from scratchnet.visualize.command import FIGURES
 from scratchnet.visualize.target import UNTRAINED, target
-
-KINDS = ("deconvnet", "saliency", "occlusion", "gradcam", "class-images")
 
 
 def few(spec="digits", size=None):
@@ -40,13 +39,14 @@ def picture(tmp_path):
     return str(tmp_path / "photo.png")
 
 
-def test_a_network_by_name_is_untrained_and_has_no_images(picture):
+def test_a_network_by_name_is_untrained_and_is_shown_drawn_pictures(picture):
     found = target("zfnet_small")
     assert found.note == UNTRAINED
     assert found.shape == models.input_shape("zfnet_small")
     assert found.read(picture).shape == (1, *found.shape)
-    with pytest.raises(ValueError, match="zfnet_small is a network by name.*--image FILE"):
-        found.images(3)
+    x, labels = found.images(3)
+    assert x.shape == (3, *found.shape) and labels.shape == (3,)
+    assert 0 <= x.min() < x.max() <= 1
 
 
 def test_a_run_brings_its_weights_images_and_classes(run, picture):
@@ -69,17 +69,32 @@ def test_a_name_comes_before_a_folder_of_that_name(run, tmp_path, monkeypatch):
         target("./lenet5")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(set(FIGURES) - {"towers"}))
 def test_each_figure_of_a_run_and_of_a_network_by_name(kind, run, picture, tmp_path, capsys):
     out = tmp_path / "figure.png"
     arguments = ["look", kind, str(run), "--out", str(out)]
+    arguments += ["--class", "3"] if kind == "class-images" else []       # ten take half a minute
     assert cli.main(arguments) == 0, capsys.readouterr().err
     assert Image.open(out).size[0] > 200
     out.unlink()
     named = ["look", kind, "zfnet_small", "--out", str(out)]
-    named += [] if kind == "class-images" else ["--image", picture]
-    named += ["--class", "3"] if kind != "deconvnet" else ["--layer", "conv1", "--feature", "2"]
+    options = FIGURES[kind].options.split()
+    given = {"image": ["--image", picture], "class": ["--class", "3"], "quantity": ["--of", "dy"],
+             "layer": ["--layer", "conv1"], "feature": ["--feature", "2"]}
+    for option in options:
+        named += given[option]
     assert cli.main(named) == 0, capsys.readouterr().err
+    assert out.exists()
+
+
+def test_the_towers_of_a_network_of_colour_images_by_name(tmp_path, capsys):
+    assert cli.main(["look", "towers", "alexnet", "--out", str(tmp_path / "towers.png")]) == 0
+    assert Image.open(tmp_path / "towers.png").size[0] > 600
+
+
+def test_the_gradients_of_several_networks_are_lines_of_one_figure(run, tmp_path):
+    out = tmp_path / "lines.png"
+    assert cli.main(["look", "gradients", str(run), "lenet5", "--out", str(out)]) == 0
     assert out.exists()
 
 
@@ -93,7 +108,11 @@ def test_the_network_drawn_exported_and_explored(run, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["saliency", "zfnet_small"], "has no images of its own"),
+    (["filters", "RUN", "--layer", "relu1"], "relu1, ReLU(), has no filters to show"),
+    (["maps", "RUN", "--layer", "softmax"], "no layer 'softmax'"),
+    (["towers", "RUN"], "a convolution of colour images"),
+    (["gradients", "RUN", "RUN"], "two of these networks have one name"),
+    (["field", "RUN", "--layer", "fc8"], "receptive fields are those of maps"),
     (["gradcam", "nosuch"], "unknown model 'nosuch'"),
     (["gradcam", "RUN", "--layer", "nope"], "no layer 'nope'"),
     (["gradcam", "RUN", "--class", "cat"], "no class 'cat': the run's are 0, 1, 2"),

@@ -15,6 +15,7 @@ from scratchnet.backend import is_array, to_host
 from scratchnet.cost import Row, _copied, params_sum, summary
 from scratchnet.layer import Layer
 from scratchnet.visualize.architecture import draw
+from scratchnet.visualize.drawn import drawn
 from scratchnet.visualize.explore import listen, pictures, window, words
 
 SHOWN = 3               # pictures that one can choose from
@@ -51,7 +52,7 @@ def explore(model: Layer, input_shape: tuple[int, int, int], images: Any = None,
                          f"(3, 32, 32); got {input_shape!r}")
     out = costs.blocks.get("", costs.rows[-1]).output_shape
     if images is None:
-        images, labels, named = drawn(shape)
+        images, labels, named = drawn(shape, BATCH)
         labels, classes = labels % out[-1], classes or named     # it may have fewer classes
     _check(images, labels, picture, shape)
     if labels is not None and len(out) == 1 and np.max(labels) >= out[0]:
@@ -98,28 +99,6 @@ def explore(model: Layer, input_shape: tuple[int, int, int], images: Any = None,
         "layers": layers, "classes": list(kinds.values()),
     }
     return _page(data, _network(copy, shape, layers, data["title"], large))
-
-
-def drawn(shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Return (images, labels, names of the classes): digits for one channel, shapes for three.
-
-    Of images that are not square, the middle. Raises ValueError for other channels, or a side
-    that cannot be drawn.
-    """
-    from scratchnet.data import SHAPES, draw_shapes, load_digits
-    C, H, W = shape
-    side = max(H, W)
-    if C not in (1, 3) or not 8 <= side <= 1024:
-        raise ValueError(f"explore has pictures of 1 or 3 channels, sides of 8 to 1024; the "
-                         f"network takes {C}×{H}×{W}: give images=(N, {C}, {H}, {W})")
-    if C == 1:
-        images, labels = load_digits(side).train
-        names = tuple("0123456789")
-    else:
-        images, labels, _ = draw_shapes(BATCH, side, 0.3, np.random.default_rng(0))
-        names = SHAPES
-    top, left = (side - H) // 2, (side - W) // 2
-    return images[:BATCH, :, top:top + H, left:left + W], labels[:BATCH], names
 
 
 def _check(images: Any, labels: Any, picture: Any, shape: tuple[int, ...]) -> None:

@@ -17,7 +17,7 @@ printed, too. A network that has learnt nothing has more than that, presumably f
 of an outline, which any filter answers to; so three random ones are asked the same. (Where a map
 is zero everywhere it has no share; how often that is, is counted.)
 
-Writes benchmarks/results/where_it_looks.json.
+Writes benchmarks/results/where_it_looks.json, and with --figures the pictures of docs/seeing.md.
 """
 import argparse
 import json
@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from scratchnet import data, models, optim, training
+from scratchnet import data, models, optim, training, visualize
 from scratchnet.layer import Layer
 from scratchnet.visualize import find
 from scratchnet.visualize.deconvnet import reconstruct
@@ -91,11 +91,40 @@ def shares(net: Layer, x: np.ndarray, labels: np.ndarray, masks: np.ndarray) -> 
     return table
 
 
+def draw(net: Layer, x: np.ndarray, labels: np.ndarray, folder: Path) -> None:
+    """The pictures themselves, of the first of these images x (N, 3, H, W), into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    some = [int(n) for n in np.flatnonzero(net.eval()(x).argmax(axis=1) == labels)[:3]]
+    kinds = sorted({int(label) for label in labels[some]})
+    for name, figure in {
+            "filters": visualize.filter_sheet(net, "conv1", x),
+            "maps": visualize.map_sheet(net, "conv2", x[some]),
+            "deconvnet": visualize.deconvnet_figure(
+                net, x, {f"relu{n}": strong(net, f"relu{n}", x) for n in (2, 3, 5)}),
+            "saliency": visualize.saliency_figure(net, x[some[:2]], labels[some[:2]]),
+            "occlusion": visualize.occlusion_figure(net, x[some[:1]], int(labels[some[0]]),
+                                                    name=data.SHAPES[labels[some[0]]]),
+            "gradcam": visualize.gradcam_figure(net, x[some], kinds,
+                                                names=[data.SHAPES[c] for c in kinds]),
+            "class_images": visualize.class_images_figure(
+                net, list(range(5)), x.shape[1:], list(data.SHAPES[:5]), low=float(x.min()),
+                high=float(x.max()), rng=0),
+            "field": visualize.receptive_field_figure(net, "conv3", x[:16])}.items():
+        figure.savefig(folder / f"{name}.png", dpi=90)
+
+
+def strong(net: Layer, layer: str, x: np.ndarray) -> list[int]:
+    """The two features of a layer that respond most, over all images and places."""
+    with find.undisturbed(net):
+        return [int(f) for f in find.output_of(net, layer, x).max(axis=(0, 2, 3)).argsort()[:-3:-1]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=3000, help="to learn from")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--pictures", type=int, default=100, help="to look at")
+    parser.add_argument("--figures", type=Path, metavar="FOLDER", help="pictures, too")
     options = parser.parse_args()
 
     with threadpool_limits(1):
@@ -106,6 +135,8 @@ def main() -> None:
                                                  np.random.default_rng(99))
         x = images - middle
         found = shares(net, x, labels, masks)
+        if options.figures is not None:
+            draw(net, x, labels, options.figures)
         chance = [shares(models.zfnet_small(in_channels=3, rng=seed), x, labels, masks)
                   for seed in SEEDS]
     right = float((net.eval()(x).argmax(axis=1) == labels).mean())

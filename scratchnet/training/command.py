@@ -47,6 +47,8 @@ def add_commands(commands: Any) -> None:
                          "the head (transfer learning)")
     command.add_argument("--freeze", action="append", metavar="NAME",
                          help="do not train this part; again for another")
+    command.add_argument("--record", type=int, metavar="N", help="record the sizes of activations "
+                         "and gradients of every N-th update, for scratchnet look history")
     command.add_argument("--workers", type=int, default=2, metavar="N",
                          help="threads that prepare batches (default: 2)")
     command.add_argument("--save-every", type=float, default=SAVE_EVERY, metavar="SECONDS",
@@ -91,6 +93,7 @@ def run_train(options: argparse.Namespace) -> int:
         ("recipe", options.recipe), ("size", options.size), ("epochs", options.epochs),
         ("batch_size", options.batch_size), ("lr", options.lr), ("seed", options.seed),
         ("mirror", options.mirror), ("pretrained", options.pretrained),
+        ("record", options.record),
         ("freeze", options.freeze and tuple(options.freeze))) if value is not None}
     out = options.out
     if out is None and options.model and options.data:

@@ -37,6 +37,7 @@ from scratchnet.training.loop import SAVE_EVERY, fit
 from scratchnet.training.metrics import predict
 from scratchnet.training.recipe import Plan, Recipe, recipe
 from scratchnet.training.recipe_format import whole
+from scratchnet.training.recorder import Recorder
 from scratchnet.training.transfer import freeze
 
 FORMAT = 1
@@ -49,7 +50,7 @@ MOST_CLASSES = 100_000
 # What a setting may be: (names, in words, a function that says so)
 ALLOWED: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
     (("model", "data", "recipe"), "a name", lambda v: isinstance(v, str)),
-    (("size", "epochs", "batch_size"), "a whole number, 1 or more",
+    (("size", "epochs", "batch_size", "record"), "a whole number, 1 or more",
      lambda v: v is None or whole(v)),
     (("lr",), "a number above 0, and finite",
      lambda v: v is None or (type(v) in (int, float) and 0 < v < math.inf)),
@@ -76,6 +77,7 @@ class Settings:
     mirror: bool | None = None          # None: unless the data are digits
     pretrained: str | None = None       # a file of weights: all but the head is taken
     freeze: tuple[str, ...] = ()        # names of parts that are not trained
+    record: int | None = None           # gradient sizes of every so many updates; None: of none
 
     @property
     def mirrored(self) -> bool:
@@ -97,7 +99,8 @@ def train(model: str, data: str, recipe: str = "quick", *, out: str | Path, resu
 
     model       one of models.list_models()         data    as for data.load
     recipe      "quick", "paper" (the one of the model's family), another name, or a file
-    settings    size, epochs, batch_size, lr, seed, mirror, pretrained, freeze: see Settings
+    settings    size, epochs, batch_size, lr, seed, mirror, pretrained, freeze, record: see
+                Settings
     resume      go on with the run in `out`, which must have the same settings
     device      "cpu" or "gpu"; None: the GPU where there is one
     The other arguments are those of `fit`. Raises what `fit` raises, and ValueError for settings
@@ -135,7 +138,8 @@ def train(model: str, data: str, recipe: str = "quick", *, out: str | Path, resu
                 rng=np.random.default_rng([asked.seed, 2]), progress=progress, loss=plan.loss,
                 test_transform=plan.test_transform, auxiliary=plan.auxiliary, clip=plan.clip,
                 average=plan.average, workers=workers, out=folder, resume=resume,
-                save_every=save_every, communicator=communicator)
+                save_every=save_every, communicator=communicator,
+                record=Recorder(net, every=asked.record) if asked.record else None)
         ranks.barrier()                         # rank 0 has written the last file
     return Run(folder)
 
@@ -237,6 +241,26 @@ class Run:
                              f"{self.size}), and has their mean pixel by pixel: it cannot be "
                              f"tested on ten crops")
         return -(-self.size * 8 // 7)
+
+    def record(self) -> Recorder:
+        """Return the sizes of activations and gradients that were recorded, up to the newest
+        checkpoint that can be read. ValueError for a run that recorded none, or has none yet."""
+        if not self.settings.record:
+            raise ValueError(f"{self.folder} recorded no gradients: train with record=10, --record "
+                             f"10, and every tenth update is recorded")
+        problem = "it has no checkpoint yet"
+        for path in checkpoint.newest_first(self.folder):
+            try:
+                arrays, _ = checkpoint.read(path)
+            except ValueError as error:
+                problem = str(error)
+                continue
+            recorder = Recorder(_network(self.settings, len(self.classes), self.channels),
+                                every=self.settings.record)
+            recorder.load_state_dict({name.removeprefix("record."): array for name, array in
+                                      arrays.items() if name.startswith("record.")})
+            return recorder
+        raise ValueError(f"{self.folder} has no record to read: {problem}")
 
     def probabilities(self, net: Layer, images: Any, ten_crop: bool = False,
                       batch_size: int = 64) -> np.ndarray:

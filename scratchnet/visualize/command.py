@@ -24,9 +24,10 @@ def add_command(commands: Any) -> None:
     architecture.add_command(kinds)
     for name, figure in FIGURES.items():
         kind = kinds.add_parser(name, help=figure.help)
-        several = {"nargs": "+"} if name == "gradients" else {}
-        kind.add_argument("target", metavar="RUN_OR_MODEL", **several,
-                          help="the folder of a run, or a network by name (untrained)")
+        several = {"nargs": "+"} if "quantity" in figure.options else {}
+        kind.add_argument("target", metavar="RUN" if name == "history" else "RUN_OR_MODEL",
+                          **several, help="the folder of a run"
+                          + (", or a network by name (untrained)" if name != "history" else ""))
         for option in figure.options.split():
             words, settings = OPTIONS[option]
             kind.add_argument(*words, **settings)
@@ -77,18 +78,24 @@ def draw_gradients(found: list[Target], options: argparse.Namespace) -> "Figure"
     """Several networks: what is left of the gradient; one: the sizes in each of its layers."""
     from scratchnet.visualize.gradients import flow_figure, gradient_flow, ridge_figure
     count = 32 if all(one.run is not None for one in found) else 8
-    flows = {}
-    for one in found:
-        x, labels = one.images(count, "train")
-        flows[one.title] = gradient_flow(one.model, x, labels)
-    if len(flows) < len(found):
-        raise ValueError("two of these networks have one name; look at one at a time")
+    flows = {name: gradient_flow(one.model, *one.images(count, "train"))
+             for name, one in _by_name(found).items()}
     note = " · ".join(dict.fromkeys(one.note for one in found if one.note))
     if len(found) > 1:
         return flow_figure(flows, options.quantity, note=note)
     name, flow = next(iter(flows.items()))
     return ridge_figure(flow, options.quantity, title=f"{name}: input below, output on top",
                         note=note)
+
+
+def draw_history(found: list[Target], options: argparse.Namespace) -> "Figure":
+    """What each layer got, over training: of runs that recorded it."""
+    from scratchnet.visualize.gradients import history_figure
+    if unrecorded := [one.title for one in found if one.run is None]:
+        raise ValueError(f"{unrecorded[0]} is a network by name and has no training behind it: "
+                         f"name the folder of a run trained with --record 10")
+    return history_figure({name: one.run.record() for name, one in _by_name(found).items()},
+                          options.quantity)
 
 
 def draw_field(found: Target, options: argparse.Namespace) -> "Figure":
@@ -160,6 +167,8 @@ FIGURES = {
                    "layer"),
     "gradients": Kind(draw_gradients, "the gradient's way down, of one network or of several",
                       "quantity"),
+    "history": Kind(draw_history, "what each layer got, over training (of a run with --record)",
+                    "quantity"),
     "field": Kind(draw_field, "a receptive field: what a unit can see, and what it looks at",
                   "layer image"),
     "deconvnet": Kind(draw_deconvnet, "the patches that a feature responds to most, and why",
@@ -184,6 +193,16 @@ OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
                              "help": "the sizes of the weights' gradient (grad, the default), of "
                                      "the gradient of the outputs (dy), or of the outputs (y)"}),
 }
+
+
+def _by_name(found: list[Target]) -> dict[str, Target]:
+    """Each under its title; runs that have one title, under their folders."""
+    titles = [one.title for one in found]
+    named = {title if titles.count(title) == 1 or one.run is None else str(one.run.folder): one
+             for title, one in zip(titles, found, strict=True)}
+    if len(named) < len(found):
+        raise ValueError("one of these networks is named twice; each gets a line of its own")
+    return named
 
 
 def _some(found: Target, options: argparse.Namespace, count: int) -> np.ndarray:

@@ -561,6 +561,31 @@ def teacher(tmp_path):
     return tmp_path / "teacher.npz"
 
 
+def test_what_is_recorded_goes_on_with_the_run(tmp_path):
+    """The record of a run resumed after its first epoch is that of one that was not."""
+    train(tmp_path / "a", record=3)
+    record = runs.Run(tmp_path / "a").record()
+    assert record.steps.tolist() == [0, 3, 6]               # of eight updates
+    assert (record.rms("grad") > 0).all() and record.names[0] == "C1"
+
+    train(tmp_path / "b", record=3, epochs=2)
+    newest, _ = checkpoint.newest_first(tmp_path / "b")
+    newest.unlink()                                         # back to the end of the first epoch
+    train(tmp_path / "b", record=3, epochs=2, resume=True)
+    np.testing.assert_array_equal(runs.Run(tmp_path / "b").record().rms("dy"), record.rms("dy"))
+    newest = checkpoint.newest_first(tmp_path / "b")[0]
+    newest.write_bytes(newest.read_bytes()[:1000])          # looking damages nothing further
+    assert runs.Run(tmp_path / "b").record().steps.tolist() == [0, 3]
+    assert newest.exists()
+
+
+def test_what_was_not_recorded_cannot_be_read(whole, tmp_path):
+    with pytest.raises(ValueError, match="recorded no gradients: train with record=10"):
+        runs.Run(whole).record()
+    with pytest.raises(ValueError, match="record must be a whole number, 1 or more; got 0"):
+        train(tmp_path / "a", record=0)
+
+
 def test_pretrained_is_all_but_the_head(tmp_path, teacher, monkeypatch):
     monkeypatch.setattr(runs, "load", lambda spec, size: few(spec, size, classes=4))
     began = {}

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from scratchnet import __version__, compare, cost, golden, lesson, onnx
 from scratchnet.data import augment_command as augment
@@ -55,16 +56,19 @@ def run_lesson(options: argparse.Namespace) -> int:
     """List the lessons, or run one."""
     if options.name is None:
         for name, path in lesson.lessons().items():
-            print(f"{path.stem.split('_', 1)[0]}  {name:12s} {lesson.title(path)}")
-        print("\nRun one with: scratchnet lesson NAME")
+            done = "✓" if (Path("runs") / f"lesson-{name}" / lesson.FINISHED).exists() else " "
+            print(f"{done} {path.stem.split('_', 1)[0]}  {name:16s} {lesson.title(path)}")
+        print("\nRun one with: scratchnet lesson NAME (✓: run to its end, in runs/)")
         return 0
     try:
         path = lesson.find(options.name)
     except ValueError as error:
         print(f"scratchnet: {error}", file=sys.stderr)
         return 2
-    passed_on = [word for key in ("device", "out") if (value := getattr(options, key)) is not None
+    given = {key: getattr(options, key) for key in ("device", "out", "data")}
+    passed_on = [word for key, value in given.items() if value is not None
                  for word in (f"--{key}", value)]
+    passed_on += ["--full"] if options.full else []
     passed_on += [word for path in options.own or () for word in ("--with", path)]
     lesson.run(path, passed_on)
     return 0

@@ -196,7 +196,7 @@ print("loss", lesson.loss)
 
 def test_a_lesson_trains_with_the_files_it_is_given(tmp_path, monkeypatch, capsys):
     (tmp_path / "01_sample.py").write_text(LESSON)
-    monkeypatch.setattr(lesson, "lessons", lambda: {"sample": tmp_path / "01_sample.py"})
+    monkeypatch.setattr(lesson.files, "lessons", lambda: {"sample": tmp_path / "01_sample.py"})
     monkeypatch.chdir(tmp_path)
     assert cli.main(["lesson", "sample", "--device", "cpu"]) == 0
     assert "cpu scratchnet.layers.relu" in capsys.readouterr().out

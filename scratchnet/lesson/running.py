@@ -1,35 +1,35 @@
-"""Lessons — finding them, running them cell by cell, and the little they need from a terminal.
-
-A lesson is a Python file in percent format: `# %%` begins a cell of code, `# %% [markdown]` one
-of text (comments). The same file is a script, a notebook in editors that know the format, and,
-run by `scratchnet lesson NAME`, a text that unfolds in the terminal: each text cell is
-printed, then the code below it runs.
-"""
+"""Lesson — what a running lesson has: the device, its data, a folder for figures, and verdicts."""
 import argparse
-import difflib
-import re
+import base64
+import html
+import json
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from scratchnet.backend import best_device, describe_device
+from scratchnet.lesson import claims
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
+    from scratchnet.data.sets import Data
     from scratchnet.exercises.own_layers import OwnLayers
     from scratchnet.layer import Layer
 
-_BESIDE = Path(__file__).parent
+FINISHED = "lesson.json"            # in a lesson's folder, when it has run to its end
 
 
 class Lesson:
-    """What a running lesson knows: the device, and the folder for its figures.
+    """What a running lesson has.
 
-    Begin with `lesson = Lesson("alexnet")`: reads --device, --out and --with from the command
-    line (ignored in a notebook) and says in one line where the work is done.
+    Begin with `lesson = Lesson("alexnet")`: reads --device, --out, --full, --data and --with from
+    the command line (ignored in a notebook) and says in one line where the work is done.
+
+    device      "cpu" or "gpu"              full    whether the longer version is asked for
+    folder      for its figures             own     the reader's own layers, given by --with
     """
 
     def __init__(self, name: str):
@@ -43,14 +43,36 @@ class Lesson:
             self.device = best_device(options.device or ("cpu" if self.own else None))
         except ValueError as error:
             parser.error(str(error))
+        self.name, self.full = name, options.full
         self.folder = Path(options.out or Path("runs") / f"lesson-{name}")
         self.figures: list[Path] = []
+        self.answers: dict[str, tuple[str, str]] = {}
+        self._data, self._began = options.data, time.perf_counter()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             parser.error(f"cannot write to {self.folder}: {error.strerror}; choose another "
                          f"folder with --out")
         print(describe_device(self.device))
+
+    def load(self, data: str, size: int = 32, **settings: Any) -> "Data":
+        """Return the data of this name (as data.load), or those of --data, each image size×size;
+        `settings` are for the named ones alone (data.load_shapes, data.load_digits)."""
+        from scratchnet import data as sets
+        if self._data is not None:
+            return sets.load(self._data, size=size)
+        makers = {"shapes": sets.load_shapes, "digits": sets.load_digits}
+        return makers[data](size, **settings)
+
+    def claim(self, claim: str, verdict: str, evidence: str) -> None:
+        """State a sentence of claims.toml by its id, what came of it here, and what shows it.
+
+        Raises ValueError for a claim that is not in the list or is another lesson's, and for a
+        verdict that is none of claims.VERDICTS.
+        """
+        statement = claims.checked(claim, verdict, self.name)
+        self.answers[claim] = verdict, evidence
+        print(claims.told(statement, verdict, evidence))
 
     def replace(self, network: "Layer", images: "np.ndarray") -> None:
         """Put the layers given by --with in place of the library's, and say so; without --with, do
@@ -71,17 +93,25 @@ class Lesson:
         """The SoftmaxCrossEntropy given by --with, for training.fit(…, loss=lesson.loss)."""
         return None if self.own is None else self.own.loss()
 
-    def save(self, figure: "Figure", name: str) -> None:
-        """Write the figure to the lesson's folder, and show it if this is a notebook."""
+    def save(self, figure: "Figure", name: str, alt: str = "") -> None:
+        """Write the figure to the lesson's folder, and show it if this is a notebook; `alt` says in
+        a sentence what is on it, for those who cannot see it."""
         path = self.folder / f"{name}.png"
         figure.savefig(path, dpi=130)
         self.figures.append(path)
         if _in_notebook():
-            from IPython.display import Image, display
-            display(Image(str(path)))
+            from IPython.display import HTML, display
+            picture = base64.b64encode(path.read_bytes()).decode()
+            display(HTML(f'<img alt="{html.escape(alt or name)}" style="max-width: 100%" '
+                         f'src="data:image/png;base64,{picture}">'))
 
     def end(self) -> None:
-        """Name the folder and the figures in it."""
+        """Name the folder and the figures in it, and write down that the lesson is finished."""
+        seconds = time.perf_counter() - self._began
+        table = {"lesson": self.name, "seconds": round(seconds, 1), "full": self.full,
+                 "claims": {claim: list(answer) for claim, answer in self.answers.items()}}
+        text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
+        (self.folder / FINISHED).write_text(text, encoding="utf-8")
         print(f"Figures are in {self.folder.resolve()}:")
         for path in self.figures:
             print(f"  {path.name}")
@@ -97,65 +127,13 @@ def printable() -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that every lesson has."""
     parser.add_argument("--device", help="cpu or gpu (default: gpu where there is one)")
+    parser.add_argument("--full", action="store_true", help="the longer version, of some minutes")
+    parser.add_argument("--data", help="other data to train on, where the lesson trains: cifar10, "
+                        "a folder of pictures, …")
     parser.add_argument("--out", help="folder for the figures (default: runs/lesson-NAME)")
     parser.add_argument("--with", dest="own", action="append", metavar="FILE",
                         help="train with your own layers: a file with a class named like one of "
                              "the library's (ReLU, Conv2d, …), after checking it; repeat for more")
-
-
-def lessons() -> dict[str, Path]:
-    """Return {name: file} in order: from the installed package, or from a checkout."""
-    folder = next((f for f in (_BESIDE / "lessons", _BESIDE.parent / "lessons") if f.is_dir()),
-                  None)
-    if folder is None:
-        return {}
-    return {path.stem.split("_", 1)[1]: path for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
-
-
-def find(name: str) -> Path:
-    """Return a lesson's file; its number will do for a name. ValueError names the nearest."""
-    known = lessons()
-    for short, path in known.items():
-        number = path.stem.split("_", 1)[0]
-        if name in (short, path.stem, number, number.lstrip("0")):
-            return path
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0)
-    raise ValueError(f"unknown lesson {name!r}" +
-                     (f": did you mean {near[0]!r}? `scratchnet lesson` lists them" if near else
-                      ": no lessons are installed"))
-
-
-def title(path: Path) -> str:
-    """Return the lesson's first heading."""
-    match = re.search(r"^# # (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return match[1] if match else path.stem
-
-
-def cells(source: str) -> Iterator[tuple[str, int, str]]:
-    """Yield ("text" or "code", line number, content) for each cell of a percent-format file."""
-    kind, start, lines = "code", 1, []
-    for number, line in enumerate([*source.splitlines(), "# %%"], start=1):
-        if line.startswith("# %%"):
-            content = "\n".join(lines).strip("\n")
-            if kind == "text":
-                content = "\n".join(re.sub(r"^# ?", "", l) for l in lines).strip("\n")
-            if content.strip():
-                yield kind, start, content if kind == "text" else "\n".join(lines)
-            kind = "text" if "[markdown]" in line else "code"
-            start, lines = number + 1, []
-        else:
-            lines.append(line)
-
-
-def run(path: Path, arguments: list[str]) -> None:
-    """Run a lesson as in a terminal: print each text cell, run each code cell."""
-    sys.argv = [str(path), *arguments]
-    namespace = {"__name__": "__main__", "__file__": str(path)}
-    for kind, line, content in cells(path.read_text(encoding="utf-8")):
-        if kind == "text":
-            print(f"\n{content}\n", flush=True)
-        else:
-            exec(compile("\n" * (line - 1) + content, str(path), "exec"), namespace)
 
 
 def _own_layers(paths: list[str] | None) -> "OwnLayers | None":

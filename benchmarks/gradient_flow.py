@@ -173,14 +173,13 @@ def main(arguments: list[str]) -> int:
         note = "at the start: weights as drawn, 32 digits"
         for name, figure in {
                 "twenty_layers": flow_figure(start, note=note),
-                "twenty_layers_dy": flow_figure(start, "dy", note=note),
                 "auxiliary_heads": flow_figure(heads, relative=False, note=note,
                                                title="GoogLeNet: what its auxiliary heads add"),
                 "depth": flow_figure(cifar, note="at the start: weights as drawn",
                                      title="CIFAR's networks: plain and residual"),
                 "training": history_figure(after),
-                "ridges_sigmoid": ridge_figure(start["sigmoid"], title="sigmoid, 20 layers"),
-                "ridges_relu": ridge_figure(start["ReLU"], title="ReLU, 20 layers")}.items():
+                "ridges_sigmoid": ridge_figure(start["sigmoid"],
+                                               title="sigmoid, 20 layers")}.items():
             figure.savefig(folder / f"{name}.png", dpi=100)
         print(f"pictures: {folder}")
     RESULTS.write_text(json.dumps({

@@ -99,19 +99,13 @@ def draw(net: Layer, x: np.ndarray, labels: np.ndarray, folder: Path) -> None:
     # Where the network is sure of itself a square takes next to nothing: one that it can hurt.
     hurt = max(some, key=lambda n: occlusion(net, x[n:n + 1], int(labels[n])).drop().max())
     for name, figure in {
-            "filters": visualize.filter_sheet(net, "conv1", x),
-            "maps": visualize.map_sheet(net, "conv2", x[some[:1]]),
             "deconvnet": visualize.deconvnet_figure(
                 net, x, {f"relu{n}": strong(net, f"relu{n}", x) for n in (2, 3, 5)}),
             "saliency": visualize.saliency_figure(net, x[some[:2]], labels[some[:2]]),
             "occlusion": visualize.occlusion_figure(net, x[hurt:hurt + 1], int(labels[hurt]),
                                                     name=data.SHAPES[labels[hurt]]),
             "gradcam": visualize.gradcam_figure(net, x[some[:3]], kinds,
-                                                names=[data.SHAPES[c] for c in kinds]),
-            "class_images": visualize.class_images_figure(
-                net, list(range(5)), x.shape[1:], list(data.SHAPES[:5]), low=float(x.min()),
-                high=float(x.max()), rng=0),
-            "field": visualize.receptive_field_figure(net, "conv3", x[:16])}.items():
+                                                names=[data.SHAPES[c] for c in kinds])}.items():
         figure.savefig(folder / f"{name}.png", dpi=90)
 
 

@@ -45,6 +45,7 @@ from scratchnet.layers import (
     BatchNorm2d,
     Concatenate,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
     Identity,
@@ -276,6 +277,14 @@ def _conv(graph: Graph, layer: Conv2d, x: Value) -> Value:
     (sy, sx), (py, px), (dy, dx), groups = layer.geometry
     return graph.node("Conv", x, *_parameters(graph, layer), kernel_shape=list(layer.kernel_size),
                       strides=[sy, sx], pads=[py, px, py, px], dilations=[dy, dx], group=groups)
+
+
+@rule(ConvTranspose2d)
+def _conv_transpose(graph: Graph, layer: ConvTranspose2d, x: Value) -> Value:
+    (sy, sx), (py, px), (dy, dx), groups = layer.geometry
+    return graph.node("ConvTranspose", x, *_parameters(graph, layer), strides=[sy, sx],
+                      kernel_shape=list(layer.kernel_size), pads=[py, px, py, px],
+                      output_padding=list(layer.output_padding), dilations=[dy, dx], group=groups)
 
 
 @rule(Linear)
@@ -553,7 +562,9 @@ def _node_message(node: _Written) -> list:
 
 def _attribute(name: str, value: Any) -> list:
     if isinstance(value, list):
-        return _message((1, name), *((8, n) for n in value), (20, 7))
+        return _message((1, name), *((8, int(n)) for n in value), (20, 7))
+    if isinstance(value, Number):       # NumPy's too
+        value = int(value) if isinstance(value, Integral) else float(value)
     number, kind = {float: (2, 1), int: (3, 2), str: (4, 3)}[type(value)]
     return _message((1, name), (number, value), (20, kind))
 

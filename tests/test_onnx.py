@@ -9,6 +9,7 @@ from scratchnet.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
     Linear,
@@ -98,6 +99,9 @@ def test_float64_to_ten_digits(onnx, tmp_path, name):
     (AdaptiveAvgPool2d((2, 3)), (2, 4, 9)),
     (AdaptiveAvgPool2d((2, 3)), (2, 5, 7)),                     # windows of different size
     (Conv2d(4, 6, (3, 2), (2, 1), (1, 0), (2, 1), 2, bias=False, rng=0), (4, 9, 7)),
+    (Conv2d(4, 6, 3, groups=np.int64(2), rng=0), (4, 5, 5)),    # NumPy's numbers
+    (ConvTranspose2d(4, 6, (3, 2), (2, 3), (1, 0), (1, 2), groups=2, rng=0), (4, 5, 4)),
+    (ConvTranspose2d(4, 3, 3, dilation=2, bias=False, rng=0), (4, 5, 4)),
     (ZeroPad2d((-1, 2, 0, -2)), (2, 5, 4)),
     (ZeroPad2d((-1, 0, -1, 0)), (2, 5, 4)),
     (SiLU(), (3, 2, 2)), (ReLU6(), (40, 5, 5)), (Tanh(), (3, 2, 2)), (Dropout(0.5), (3, 2, 2)),

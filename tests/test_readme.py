@@ -52,7 +52,7 @@ def test_the_commands_it_shows_run(tmp_path, monkeypatch, capsys):
                 for line in block.splitlines() if line.startswith("scratchnet ")]
     assert [command[0] for command in commands] == [
         "check", "check", *6 * ["exercise"], "lesson", "train", "evaluate", "predict", "recipe",
-        *5 * ["look"], "explore", "export", "verify", "verify", "summary", "compare"]
+        *6 * ["look"], "explore", "export", "verify", "verify", "summary", "compare"]
     # The others: exercises/test_commands.py, training/test_command.py, test_golden.py
     for command in (commands[12], commands[13], *commands[-3:]):
         assert cli.main(command) == 0

@@ -27,6 +27,7 @@ carry the numbers through a checkpoint.
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class Recorder:
     """
 
     def __init__(self, model: Layer, layers: Sequence[str] | None = None, every: int = 10):
-        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        if not isinstance(every, Integral) or isinstance(every, bool) or every < 1:
             raise ValueError(f"Recorder: every must be an integer ≥ 1; got {every!r}")
         known = {name: layer for name, layer in model.named_layers() if name}
         if isinstance(layers, str):

@@ -13,7 +13,7 @@ _PLACES = {
     "class_image": ("class_images_figure",),
     "deconvnet": ("deconvnet_figure", "descend", "reconstruct", "strongest"),
     "features": ("feature_maps", "filter_sheet", "filters", "map_sheet", "towers_figure"),
-    "gradcam": ("gradcam_figure",),
+    "gradcam": ("cam", "gradcam_figure"),
     "gradients": ("flow_figure", "gradient_flow", "history_figure", "ridge_figure"),
     "occlusion": ("occlusion_figure",),
     "receptive_field": ("effective_field", "receptive_field_figure", "theoretical_field"),

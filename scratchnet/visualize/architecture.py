@@ -48,10 +48,10 @@ FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
 
 #: kind: (what the legend says, fill, stripe, the layers)
 KINDS = {
-    "convolution": ("#d6e8f7", "#0072b2", ("Conv2d", "PartialConv2d")),
+    "convolution": ("#d6e8f7", "#0072b2", ("Conv2d", "PartialConv2d", "ConvTranspose2d")),
     "linear": ("#f9dcc0", "#d55e00", ("Linear", "CodeDistance")),
     "pooling": ("#c9ebdd", "#009e73", ("MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d",
-                                       "Subsampling")),
+                                       "Subsampling", "MaxUnpool2d")),
     "normalisation": ("#f1dfea", "#b0608f", ("BatchNorm2d", "LocalResponseNorm")),
     "activation": ("#fdf6c3", "#c9a400", ("ReLU", "ReLU6", "SiLU", "Sigmoid", "Tanh",
                                           "ScaledTanh")),
@@ -115,6 +115,9 @@ def run_network(options: argparse.Namespace) -> int:
         if not options.open.isdecimal():
             raise ValueError(f"--open expects how many levels are opened, a whole number ≥ 0; got "
                              f"{options.open!r}")
+        if not options.out.lower().endswith(".svg"):
+            raise ValueError(f"the drawing is SVG: name a file that ends in .svg; got "
+                             f"{options.out}")
         found = target(options.model)
         title = f"{found.title}, {options.block}" if options.block else found.title
         svg = draw(found.model, found.shape, int(options.open), block=options.block, title=title)
@@ -613,6 +616,10 @@ def _what(node: Node) -> str:
         text += f", dilation {short(geometry.dilation)}" if geometry and geometry.dilation != (
             1, 1) else ""
         return text + (f", {groups} groups" if groups > 1 and not depthwise else "")
+    if node.op == "ConvTranspose2d":
+        stride = layer.geometry.stride
+        return f"{'×'.join(map(str, layer.kernel_size))} transposed convolution" + (
+            f", stride {short(stride)}" if stride != (1, 1) else "")
     if node.op in ("MaxPool2d", "AvgPool2d", "Subsampling"):
         word = {"MaxPool2d": "maximum", "AvgPool2d": "mean"}.get(node.op, "subsampling")
         stride = "" if layer.stride == (1, 1) else f", stride {short(layer.stride)}"
@@ -625,7 +632,7 @@ def _what(node: Node) -> str:
             f"{getattr(layer, 'p', '')}", "StochasticDepth": "stochastic depth",
             "ScaledTanh": "scaled tanh", "Tanh": "tanh", "Sigmoid": "sigmoid",
             "ZeroPad2d": _pad_words(layer), "PadShortcut": "every 2nd pixel, pad channels",
-            "CodeDistance": "distance to codes"}.get(node.op, node.op)
+            "CodeDistance": "distance to codes", "MaxUnpool2d": "unpooling"}.get(node.op, node.op)
 
 
 def _pad_words(layer: Any) -> str:

@@ -99,6 +99,9 @@ def class_images_figure(model: Layer, targets: list[int], shape: tuple[int, int,
                         **settings: Any) -> "Figure":
     """A class image for each of `targets`, with its name, and the probability that the network
     gives the class there. `settings` are those of `class_image`."""
+    if not len(targets) or names is not None and len(names) != len(targets):
+        raise ValueError(f"class_images_figure expects classes, and a name for each or none; got "
+                         f"{len(targets)} and {len(names or ())}")
     images = np.stack([class_image(model, target, shape, **settings) for target in targets])
     with find.undisturbed(model), no_grad():
         parameters = model.parameters()

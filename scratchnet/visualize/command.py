@@ -2,10 +2,12 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from scratchnet.archive import replace_file
 from scratchnet.layer import Layer
 from scratchnet.visualize import architecture
 from scratchnet.visualize.target import Target, target
@@ -41,7 +43,8 @@ def run_figure(options: argparse.Namespace) -> int:
         several = isinstance(options.target, list)
         found = [target(one) for one in options.target] if several else target(options.target)
         figure = options.draw(found, options)
-        figure.savefig(options.out, dpi=120)
+        replace_file(Path(options.out), lambda file: figure.savefig(
+            file, dpi=120, format=Path(options.out).suffix.removeprefix(".").lower() or "png"))
     except (ValueError, OSError, ImportError) as error:
         print(f"scratchnet: {error}", file=sys.stderr)
         return 2
@@ -56,22 +59,22 @@ def draw_filters(found: Target, options: argparse.Namespace) -> "Figure":
     """The filters of a layer; of a run, dead are those that none of its images stirs."""
     from scratchnet.visualize.features import filter_sheet
     images = found.images(IMAGES)[0] if found.run is not None else None
-    return filter_sheet(found.model, options.layer or _convolutions(found.model)[0], images,
-                        note=found.note)
+    return filter_sheet(found.model, options.layer or _convolutions(found)[0], images,
+                        note=_said(found))
 
 
 def draw_maps(found: Target, options: argparse.Namespace) -> "Figure":
     """What a layer makes of an image."""
     from scratchnet.visualize.features import map_sheet
-    return map_sheet(found.model, options.layer or _convolutions(found.model)[0],
-                     _some(found, options, 32 if found.run is not None else 1), note=found.note)
+    return map_sheet(found.model, options.layer or _convolutions(found)[0],
+                     _some(found, options, 32 if found.run is not None else 1), note=_said(found))
 
 
 def draw_towers(found: Target, options: argparse.Namespace) -> "Figure":
     """The first layer's filters in two halves, how much of each is colour."""
     from scratchnet.visualize.features import towers_figure
-    return towers_figure(found.model, options.layer or _convolutions(found.model)[0],
-                         note=found.note)
+    return towers_figure(found.model, options.layer or _convolutions(found)[0],
+                         note=_said(found))
 
 
 def draw_gradients(found: list[Target], options: argparse.Namespace) -> "Figure":
@@ -101,35 +104,41 @@ def draw_history(found: list[Target], options: argparse.Namespace) -> "Figure":
 def draw_field(found: Target, options: argparse.Namespace) -> "Figure":
     """What a unit can see, and what it looks at."""
     from scratchnet.visualize.receptive_field import receptive_field_figure
-    return receptive_field_figure(found.model, options.layer or _convolutions(found.model)[-1],
+    return receptive_field_figure(found.model, options.layer or _convolutions(found)[-1],
                                   _some(found, options, FEW if found.run is not None else 2),
-                                  note=found.note)
+                                  note=_said(found))
 
 
 def draw_deconvnet(found: Target, options: argparse.Namespace) -> "Figure":
     """The strongest patches for some features of a layer, and what they are made of."""
     from scratchnet.visualize.deconvnet import deconvnet_figure
-    images = _some(found, options, IMAGES if found.run is not None else FEW)
-    layer = options.layer or _convolutions(found.model)[-1]
-    return deconvnet_figure(found.model, images, {layer: options.feature or [0, 1, 2]},
-                            note=found.note)
+    images = _some(found, options, IMAGES if found.run is not None else FEW // 4)
+    layer = options.layer or _convolutions(found)[-1]
+    return deconvnet_figure(found.model, images,
+                            {layer: options.feature or _strong(found.model, layer, images)},
+                            note=_said(found))
 
 
 def draw_saliency(found: Target, options: argparse.Namespace) -> "Figure":
     """The gradient in the image, by three rules."""
     from scratchnet.visualize.saliency import saliency_figure
     x = _some(found, options, 3)
-    classes = _classes(found, options)
-    return saliency_figure(found.model, x, _answers(found, x) if classes is None else classes[0],
-                           options.layer, note=found.note)
+    if options.layer is not None:
+        if options.classes or len(options.feature or ()) != 1:
+            raise ValueError("with --layer, saliency is that of one of its features: --feature N, "
+                             "and no --class")
+        return saliency_figure(found.model, x, options.feature[0], options.layer, note=_said(found))
+    if options.feature:
+        raise ValueError("--feature is one of a layer's: name it, --layer NAME")
+    return saliency_figure(found.model, x, _one_class(found, options, x), note=_said(found))
 
 
 def draw_occlusion(found: Target, options: argparse.Namespace) -> "Figure":
     """What a grey square hides."""
     from scratchnet.visualize.occlusion import occlusion_figure
     x = _some(found, options, 1)
-    c = int((_classes(found, options) or _answers(found, x))[0])
-    return occlusion_figure(found.model, x, c, name=_name(found, c), note=found.note)
+    c = int(_one_class(found, options, x)[0])
+    return occlusion_figure(found.model, x, c, name=_name(found, c), note=_said(found))
 
 
 def draw_gradcam(found: Target, options: argparse.Namespace) -> "Figure":
@@ -138,16 +147,18 @@ def draw_gradcam(found: Target, options: argparse.Namespace) -> "Figure":
     x = _some(found, options, 3)
     classes = _classes(found, options) or sorted({int(c) for c in _answers(found, x)})
     return gradcam_figure(found.model, x, classes, options.layer,
-                          [_name(found, c) for c in classes], note=found.note)
+                          [_name(found, c) for c in classes], note=_said(found))
 
 
 def draw_class_images(found: Target, options: argparse.Namespace) -> "Figure":
     """Images that the network takes for a class."""
     from scratchnet.visualize.class_image import class_images_figure
     classes = _classes(found, options) or list(range(min(len(found.classes) or 5, 10)))
-    settings = {"low": -2.0, "high": 2.0} if found.run is not None else {}    # prepared images
+    black, white = (found.prepared(np.full((1, found.shape[0], *2 * [found.stored]), n, np.float32))
+                    for n in (0, 1))
+    settings = {"low": float(black.min()), "high": float(white.max())}
     return class_images_figure(found.model, classes, found.shape,
-                               [_name(found, c) for c in classes], note=found.note, rng=0,
+                               [_name(found, c) for c in classes], note=_said(found), rng=0,
                                **settings)
 
 
@@ -174,7 +185,7 @@ FIGURES = {
     "deconvnet": Kind(draw_deconvnet, "the patches that a feature responds to most, and why",
                       "layer image feature"),
     "saliency": Kind(draw_saliency, "which pixels matter: gradient, deconvnet, guided",
-                     "layer image class"),
+                     "layer image feature class"),
     "occlusion": Kind(draw_occlusion, "what a grey square hides", "image class"),
     "gradcam": Kind(draw_gradcam, "where the network sees its classes", "layer image class"),
     "class-images": Kind(draw_class_images, "images that the network takes for a class", "class"),
@@ -184,11 +195,11 @@ OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "image": (("--image",), {"metavar": "FILE", "help": "a PNG or JPEG to look at; without it, the "
                              "first test images of the run, or drawn ones"}),
     "feature": (("--feature",), {"metavar": "N", "type": int, "action": "append",
-                                 "help": "a feature of the layer; again for another (default: "
-                                         "0, 1, 2)"}),
+                                 "help": "a feature of the layer; for deconvnet, again for "
+                                         "another (default: the three that respond most)"}),
     "class": (("--class",), {"dest": "classes", "metavar": "CLASS", "action": "append",
-                             "help": "a class by name or number; again for another (default: the "
-                                     "network's answers)"}),
+                             "help": "a class by name or number, again for another where several "
+                                     "are shown (default: the network's answers)"}),
     "quantity": (("--of",), {"dest": "quantity", "choices": ("grad", "dy", "y"), "default": "grad",
                              "help": "the sizes of the weights' gradient (grad, the default), of "
                                      "the gradient of the outputs (dy), or of the outputs (y)"}),
@@ -231,14 +242,39 @@ def _classes(found: Target, options: argparse.Namespace) -> list[int] | None:
     return chosen
 
 
+def _one_class(found: Target, options: argparse.Namespace, x: np.ndarray) -> np.ndarray:
+    """For each image the class asked for, or else the network's answer, (N,)."""
+    classes = _classes(found, options)
+    if classes is not None and len(classes) > 1:
+        raise ValueError(f"{options.what} shows one class; got --class {len(classes)} times: make "
+                         f"a figure for each")
+    return _answers(found, x) if classes is None else np.repeat(classes, len(x))
+
+
 def _name(found: Target, c: int) -> str:
-    return found.classes[c] if c < len(found.classes) else f"class {c}"
+    name = found.classes[c] if c < len(found.classes) else str(c)
+    return f"class {name}" if name.isdecimal() else name
 
 
-def _convolutions(model: Layer) -> list[str]:
-    """The names of all convolutions, from the first to the last."""
+def _strong(model: Layer, layer: str, images: np.ndarray, count: int = 3) -> list[int]:
+    """The features of a layer that respond most to the first of these images."""
+    from scratchnet.visualize.features import activation
+    a = activation(model, layer, images[:32])
+    return a.max(axis=(0, *range(2, a.ndim))).argsort()[::-1][:count].tolist()
+
+
+def _convolutions(found: Target) -> list[str]:
+    """The names of all convolutions that run in evaluation, from the first to the last."""
+    from scratchnet.cost import summary
     from scratchnet.layers import Conv2d
-    names = [name for name, layer in model.named_layers() if isinstance(layer, Conv2d)]
+    layers = dict(found.model.named_layers())
+    names = [row.name for row in summary(found.model, found.shape).rows
+             if row.output_shape is not None and isinstance(layers.get(row.name), Conv2d)]
     if not names:
-        raise ValueError(f"{type(model).__name__} has no convolution: name a layer, --layer NAME")
+        raise ValueError(f"{found.title} has no convolution: name a layer, --layer NAME")
     return names
+
+
+def _said(found: Target) -> str:
+    """What stands on the figure: which network it is, and in what state."""
+    return f"{found.title}, {found.note}" if found.note else found.title

@@ -271,6 +271,9 @@ def deconvnet_figure(model: Layer, images: np.ndarray, features: Mapping[str, Se
     reconstruction has its own scale, grey is zero. `note` is written above, such as "untrained:
     weights as drawn". Raises ValueError for no features, and as `strongest` does.
     """
+    if not isinstance(features, Mapping):
+        raise ValueError(f"deconvnet_figure expects {{layer's name: feature numbers}}; got "
+                         f"{features!r}")
     wanted = [(layer, feature) for layer, numbers in features.items() for feature in numbers]
     if not wanted or not all(len(numbers) for numbers in features.values()):
         raise ValueError("deconvnet_figure expects {layer's name: feature numbers}, at least one "

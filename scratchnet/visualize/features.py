@@ -23,6 +23,7 @@ Krizhevsky, Sutskever & Hinton, NIPS 2012, figure 3 and section 6.1: the first o
 became "largely color-agnostic", the other "largely color-specific", in every run. Dead filters as
 the reason for another first layer: Zeiler & Fergus, ECCV 2014, section 4.1.
 """
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,6 +127,7 @@ def filter_sheet(model: Layer, name: str, images: Any = None, most: int = 96, st
 
     Raises ValueError for a layer that has no filters, and for images that do not fit.
     """
+    _at_least_one(most, strongest)
     found = find.layer(model, name)
     parameter = getattr(found, "weight", None)
     if not isinstance(parameter, Parameter) or parameter.value.ndim not in (2, 4):
@@ -172,13 +174,16 @@ def towers_figure(model: Layer, name: str = "conv1", note: str = "") -> "Figure"
     parameter = getattr(found, "weight", None)
     shape = getattr(getattr(parameter, "value", None), "shape", ())
     if len(shape) != 4 or shape[1] != 3 or shape[0] % 2:
-        raise ValueError(f"towers_figure expects a convolution of colour images, an even number of "
-                         f"filters (O, 3, KH, KW); got {name}, {found}")
+        raise ValueError(f"towers are shown of a convolution of colour images, with an even number "
+                         f"of filters (O, 3, KH, KW); got {name}, {found}")
     w = np.asarray(to_host(parameter.value), dtype=np.float64)
     colour = colourfulness(w)
     scale = np.quantile(abs(w), 0.998) or 1.0
     pictures = np.clip(0.5 + 0.5 * w / scale, 0, 1).transpose(0, 2, 3, 1)
     half = len(w) // 2
+    two = any(isinstance(one, Conv2d) and one.geometry.groups == 2 for _, one in
+              model.named_layers())
+    part_of = "tower" if two else "half"            # most networks have no towers
     columns = max(1, round(half ** 0.5 * 0.87))
     from matplotlib.figure import Figure
     figure = Figure(figsize=(9.0, 1.2 + 4.4 * -(-half // columns) / columns),
@@ -191,7 +196,7 @@ def towers_figure(model: Layer, name: str = "conv1", note: str = "") -> "Figure"
         for (left, top), share in zip(places, colour[part], strict=True):
             axes.text(left, top - 0.7, f"{share:.0%}", fontsize=6.5, va="bottom",
                       color="#555555")
-        axes.set_title(f"{which} tower: {colour[part].mean():.0%} of the energy is colour",
+        axes.set_title(f"{which} {part_of}: {colour[part].mean():.0%} of the energy is colour",
                        fontsize=11)
     figure.suptitle(f"{name}: colour in each filter (0 % grey, a random filter 67 %)", fontsize=11)
     _noted(figure, note)
@@ -230,6 +235,7 @@ def map_sheet(model: Layer, name: str, images: Any, most: int = 96, note: str = 
     are framed and counted as dead. One grey scale, black at the smallest number (0 behind ReLU)
     and white near the largest. Raises ValueError for a layer whose output is no features.
     """
+    _at_least_one(most)
     a = activation(model, name, images)
     if a.ndim not in (2, 4):
         raise ValueError(f"{name} returns {a.shape}; features are those of a layer that returns "
@@ -245,6 +251,12 @@ def map_sheet(model: Layer, name: str, images: Any, most: int = 96, note: str = 
 
 
 # ── drawing ──────────────────────────────────────────────────────────────────────────
+
+
+def _at_least_one(*numbers: int) -> None:
+    if any(not isinstance(n, Integral) or n < 1 for n in numbers):
+        raise ValueError(f"expected how many are drawn, 1 or more; got "
+                         f"{', '.join(map(str, numbers))}")
 
 
 def _rows(weight: Any) -> np.ndarray:

@@ -25,6 +25,7 @@ where they are, and beyond the outermost ones the edge is repeated).
 Selvaraju, Cogswell, Das, Vedantam, Parikh & Batra, "Grad-CAM", ICCV 2017; Zhou, Khosla, Lapedriza,
 Oliva & Torralba, "Learning Deep Features for Discriminative Localization", CVPR 2016.
 """
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,8 +108,9 @@ def _weights(n: int, size: int, dtype: Any) -> np.ndarray:
 
 
 def _last_maps(model: Layer, x: Any) -> str:
-    """The name of the last innermost layer that returned maps of more than one pixel."""
-    names = {one: name for name, one in model.named_layers() if name and not any(one.children())}
+    """The name of the layer that was the last to return maps of more than one pixel: a block that
+    joins branches ends after them."""
+    names = {one: name for name, one in model.named_layers() if name}
     with no_grad(), find.listening(*names) as heard:
         find.run(model, x)
     for one, (_, y) in reversed(heard.items()):
@@ -132,8 +134,13 @@ def gradcam_figure(model: Layer, x: Any, targets: list[int], layer: str | None =
                    names: list[str] | None = None, note: str = "") -> "Figure":
     """Each image, and beside it where each of some classes is seen in it; red most, its own scale.
 
-    `names` are those of the classes in `targets`. Other arguments and errors are `gradcam`'s.
+    `names` are those of the classes in `targets`, one at least. Other arguments and errors are
+    `gradcam`'s.
     """
+    targets = [targets] if isinstance(targets, Integral) else targets
+    if not len(targets) or names is not None and len(names) != len(targets):
+        raise ValueError(f"gradcam_figure expects classes, and a name for each or none; got "
+                         f"{len(targets)} and {len(names or ())}")
     seen = [gradcam(model, x, target, layer) for target in targets]
     from matplotlib.figure import Figure
     figure = Figure(figsize=(1.75 * (1 + len(targets)), 1.75 * len(x) + 0.4 + 0.2 * bool(note)),

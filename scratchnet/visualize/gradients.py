@@ -82,10 +82,11 @@ def flow_figure(flows: Mapping[str, Recorder], what: str = "grad", record: int =
     Networks of different depths are stretched to one width. A size of 0 or NaN ends the line.
     Raises ValueError without networks or records.
     """
-    lines = {}
+    lines, given = {}, {}
     for name, flow in _checked(flows, what).items():
-        size = flow.rms(what)[record][::-1]
-        size = size[~np.isnan(size)]                        # layers without the quantity
+        size = flow.rms(what)[_record(flow, record)][::-1]
+        given[name] = size = size[~np.isnan(size)]          # layers without the quantity
+        size = np.where(np.isinf(size), 0, size)            # a line ends there, too
         if len(size) and relative and size[0] > 0:
             size = size / size[0]
         lines[name] = np.where(size > 0, size, np.nan)
@@ -100,7 +101,9 @@ def flow_figure(flows: Mapping[str, Recorder], what: str = "grad", record: int =
         alive = np.flatnonzero(~np.isnan(size))
         if len(alive):
             last = alive[-1]
-            dead = " (then 0)" if last + 1 < len(size) else ""
+            dead = ""
+            if last + 1 < len(size):
+                dead = " (then ∞)" if np.isinf(given[name][last + 1]) else " (then 0)"
             ends[name + dead] = (place[last], size[last], colour)
     axes.set_yscale("log")
     _spread_out(axes)
@@ -133,7 +136,7 @@ def history_figure(records: Mapping[str, Recorder], what: str = "grad", title: s
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
     tables = {name: record.rms(what) for name, record in records.items()}
-    sizes = np.concatenate([t[t > 0] for t in tables.values()])
+    sizes = np.concatenate([t[(t > 0) & np.isfinite(t)] for t in tables.values()])
     high = float(sizes.max()) if len(sizes) else 1.0
     low = max(float(sizes.min()), high * 1e-12) if len(sizes) else 0.1
     norm = LogNorm(min(low, high / 10), high)
@@ -147,15 +150,18 @@ def history_figure(records: Mapping[str, Recorder], what: str = "grad", title: s
     for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
         steps, L = records[name].steps, table.shape[1]
         edges = _edges(steps)
-        shown = np.ma.masked_where(~(table.T > 0), table.T)
+        alive = (table > 0) & np.isfinite(table)
+        shown = np.ma.masked_where(~alive.T, table.T)
         image = axes.pcolormesh(edges, np.arange(L + 1) + 0.5, shown, norm=norm, cmap="viridis")
         axes.set_facecolor("#d9d9d9")
-        if (nothing := ~(table > 0)).any():
-            what_not = "0" if (table[nothing] == 0).all() else "not a number, or 0"
+        if not alive.all():
+            what_not = "0" if (table[~alive] == 0).all() else "0, or no finite number"
             axes.text(0.97, 0.05, f"grey: {what_not}", transform=axes.transAxes, ha="right",
                       fontsize=8)
         axes.set_title(name, fontsize=10)
         axes.set_yticks([1, L], ["input", "output"] if axes in grid[:, 0] else ["", ""])
+        if len(tables) == 1 and L <= 30:                    # room for names
+            axes.set_yticks(range(1, L + 1), records[name].names, fontsize=min(8, 180 / L))
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.tick_params(length=2)
     for axes in grid.flat[max(0, len(tables) - columns):len(tables)]:       # nothing below them
@@ -178,6 +184,7 @@ def ridge_figure(flow: Recorder, what: str = "grad", record: int = -1, title: st
     flow_figure does.
     """
     _checked({"": flow}, what)
+    record = _record(flow, record)
     counts, rms = flow.histograms(what)[record].astype(float), flow.rms(what)[record]
     rows = [i for i in range(len(flow.names)) if counts[i].sum()]
     if not rows:
@@ -232,6 +239,13 @@ def _checked(flows: Mapping[str, Recorder], what: str) -> dict[str, Recorder]:
             raise ValueError(f"{name or 'this Recorder'} has recorded nothing yet: give it to "
                              f"training.fit(record=…), or use gradient_flow")
     return dict(flows)
+
+
+def _record(flow: Recorder, record: int) -> int:
+    if not -len(flow) <= record < len(flow):
+        raise ValueError(f"there are {len(flow)} records, 0 to {len(flow) - 1} (−1 is the last); "
+                         f"got {record}")
+    return record
 
 
 def _colours(n: int) -> list[str]:

@@ -75,6 +75,8 @@ def occlusion(model: Layer, x: Any, target: int, size: int | tuple[int, int] | N
                 raise ValueError(f"occlusion: {name} must be an integer ≥ 1; got {n!r}")
         tops, lefts = _places(H, size[0], stride), _places(W, size[1], stride)
         grey = float(x.mean()) if grey is None else grey
+        if not np.isfinite(grey):
+            raise ValueError(f"occlusion: grey must be a finite number; got {grey}")
         p = np.empty(len(tops) * len(lefts))
         for start in range(0, len(p), batch_size):
             some = range(start, min(start + batch_size, len(p)))
@@ -127,7 +129,8 @@ def occlusion_figure(model: Layer, x: Any, target: int, size: int | tuple[int, i
 
     what = name or f"class {target}"
     edges = [_edges(corners, side) for corners, side in ((found.lefts, w), (found.tops, h))]
-    mesh = places.pcolormesh(*edges, found.p, cmap="viridis", vmin=0, vmax=1)
+    mesh = places.pcolormesh(*edges, found.p, cmap="viridis", vmin=0,
+                             vmax=max(found.whole, found.p.max(), 1e-6))
     places.set(xlim=(-0.5, W - 0.5), ylim=(H - 0.5, -0.5), aspect="equal", facecolor="0.92")
     places.set_title(f"probability of {what}, by the square's middle\n"
                      f"(nothing covered: {found.whole:.2f})", fontsize=9)

@@ -175,7 +175,10 @@ def _side(field: Field) -> str:
         return f"{field.box[2] - field.box[0]}×{field.box[3] - field.box[1]}"
     if math.inf in field.side:
         return "the whole image"
-    return "×".join(str(int(n)) for n in field.side) + " pixels"
+    told = "×".join(str(int(n)) for n in field.side) + " pixels"
+    top, left, bottom, right = field.box
+    cut = any(n > seen for n, seen in zip(field.side, (bottom - top, right - left), strict=True))
+    return told + (f", {bottom - top}×{right - left} of them in the image" if cut else "")
 
 
 def _unit(a: Any, name: str, unit: tuple[int, int] | None) -> tuple[int, int]:

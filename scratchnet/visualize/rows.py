@@ -12,6 +12,8 @@ def image_rows(rows: list[tuple[str, np.ndarray]], size: float = 1.0) -> "Figure
 
     Numbers beyond 0 and 1 are shown as black and white. Raises ValueError for another shape.
     """
+    if not rows:
+        raise ValueError("image_rows expects (title, images) for each row, one row at least")
     for title, images in rows:
         if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
             raise ValueError(f"image_rows expects (N, 1 or 3, H, W), N ≥ 1; got {images.shape} "

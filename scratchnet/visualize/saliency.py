@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RULES = ("gradient", "deconvnet", "guided")
+RECTIFIERS = ReLU | ReLU6 | SiLU
 
 
 def saliency(model: Layer, x: Any, target: Any, rule: str = "gradient",
@@ -81,10 +82,10 @@ def ruled(model: Layer, rule: str) -> Iterator[None]:
     if rule not in RULES:
         raise ValueError(f"there are the rules {', '.join(RULES)}; got {rule!r}")
     layers = [one for _, one in model.named_layers()]
-    rectifiers = [one for one in layers if isinstance(one, ReLU | ReLU6 | SiLU)]
+    rectifiers = [one for one in layers if isinstance(one, RECTIFIERS)]
     if rule != "gradient" and not rectifiers:
         raise ValueError(f"the rule {rule!r} says what to do at a ReLU, and {type(model).__name__} "
-                         f"has no layer ReLU, ReLU6 or SiLU: use rule='gradient'")
+                         f"has no layer ReLU, ReLU6 or SiLU: use the plain gradient, saliency")
     changed = []
     if rule == "deconvnet":
         changed = [(one, _rectified(one)) for one in rectifiers]
@@ -133,7 +134,11 @@ def saliency_figure(model: Layer, x: Any, target: Any, layer: str | None = None,
     colour; in the map, black is none. `note` is written above, such as "untrained: weights as
     drawn". The arguments and errors are those of `saliency`.
     """
-    given = [saliency(model, x, target, rule, layer) for rule in RULES]
+    rules = RULES if any(isinstance(one, RECTIFIERS) for _, one in model.named_layers()) else \
+        ("gradient",)
+    if len(rules) == 1:
+        note += f"{'; ' if note else ''}no ReLU in this network, so the other rules do not apply"
+    given = [saliency(model, x, target, rule, layer) for rule in rules]
     chosen = np.broadcast_to(np.asarray(target), len(x))
     from matplotlib.figure import Figure
     figure = Figure(figsize=(6.6, 3.3 * len(x) + 0.5), layout="constrained")
@@ -147,12 +152,12 @@ def saliency_figure(model: Layer, x: Any, target: Any, layer: str | None = None,
         below[0].text(0.5, 0.95, f"what speaks\nfor {what}", ha="center", va="top", fontsize=10)
         below[0].text(0.95, 0.35, "in this row:\nits size, the largest\nof the channels' →",
                       ha="right", va="center", fontsize=8)
-        for axes, dx in zip(above[1:], given, strict=True):
+        for axes, dx in zip(above[1:], given, strict=False):
             axes.imshow(signed(dx[n]), cmap="gray", vmin=0, vmax=1)
-        for axes, dx in zip(below[1:], given, strict=True):
+        for axes, dx in zip(below[1:], given, strict=False):
             one = saliency_map(dx[n:n + 1])[0]
             axes.imshow(one, cmap="gray", vmin=0, vmax=np.quantile(one, 0.995) or 1.0)
-    for axes, title in zip(grid[0], ("image", *RULES), strict=True):
+    for axes, title in zip(grid[0], ("image", *rules), strict=False):
         axes.set_title(title, fontsize=10)
     if note:
         figure.suptitle(note, fontsize=9)

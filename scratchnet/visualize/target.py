@@ -27,14 +27,18 @@ class Target(NamedTuple):
         """The names of the classes; of a network by name, none are known."""
         return () if self.run is None else self.run.classes
 
+    @property
+    def stored(self) -> int:
+        """The side of the images that `prepared` expects."""
+        return self.shape[1] if self.run is None else self.run.stored
+
     def read(self, path: str) -> np.ndarray:
         """Return a picture as the network takes it, (1, C, H, W).
 
         Raises ValueError for a file that is no PNG or JPEG; FileNotFoundError.
         """
         from scratchnet.data.images import centre_square, read_image
-        side = self.shape[1] if self.run is None else self.run.stored
-        image = centre_square(read_image(path, self.shape[0]), side)
+        image = centre_square(read_image(path, self.shape[0]), self.stored)
         return self.prepared(image[None].astype(np.float32) / 255)
 
     def images(self, count: int, part: str = "test") -> tuple[np.ndarray, np.ndarray]:

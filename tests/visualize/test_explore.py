@@ -445,6 +445,7 @@ def test_the_command_writes_a_page_of_a_network_by_name(capsys, tmp_path):
     data = read(out.read_text(encoding="utf-8"))
     assert data["note"] == "untrained: weights as drawn" and data["title"] == "alexnet_small"
     assert data["images"][0]["label"] == "" and data["images"][1]["label"] == "0"
+    assert data["images"][1]["answers"][0].startswith("class ")     # no digits, for all we know
 
 
 def test_the_command_writes_a_page_of_a_run(capsys, tmp_path):

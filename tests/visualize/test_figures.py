@@ -4,7 +4,7 @@ import io
 import numpy as np
 import pytest
 
-from scratchnet import visualize
+from scratchnet import models, visualize
 from scratchnet.training import Epoch
 
 
@@ -59,3 +59,18 @@ def test_image_sheet():
         visualize.image_sheet(np.zeros((7, 4, 4)))
     with pytest.raises(ValueError, match="got 7 images but 2 captions"):
         visualize.image_sheet(np.zeros((7, 1, 4, 4)), ["a", "b"])
+
+
+@pytest.mark.parametrize("figure, message", [
+    (lambda net, x: visualize.filter_sheet(net, "conv1", most=0), "1 or more; got 0, 8"),
+    (lambda net, x: visualize.map_sheet(net, "conv1", x, most=0), "1 or more; got 0"),
+    (lambda net, x: visualize.class_images_figure(net, [], (1, 32, 32)), "got 0 and 0"),
+    (lambda net, x: visualize.gradcam_figure(net, x, []), "got 0 and 0"),
+    (lambda net, x: visualize.gradcam_figure(net, x, [1, 2], names=["one"]), "got 2 and 1"),
+    (lambda net, x: visualize.image_rows([]), "one row at least"),
+    (lambda net, x: visualize.occlusion.occlusion(net, x, 1, grey=float("nan")), "finite"),
+])
+def test_nothing_to_draw_is_told(figure, message):
+    net, x = models.zfnet_small(rng=0), np.zeros((1, 1, 32, 32), np.float32)
+    with pytest.raises(ValueError, match=message):
+        figure(net, x)

@@ -38,7 +38,8 @@ def test_on_paper():
 
 
 @pytest.mark.parametrize("name", ["resnet_small", "densenet_small", "mobilenet_v2_small",
-                                  "efficientnet_small", "nin_small"])
+                                  "efficientnet_small", "nin_small", "googlenet_small",
+                                  "inception_v4_small"])
 def test_where_a_mean_and_a_linear_layer_end_the_network_both_are_one_map(name):
     net = models.get_model(name, rng=0).astype(np.float64)
     for layer in net.parameters():

@@ -175,3 +175,24 @@ def test_names_and_images_that_do_not_fit():
         gradients.gradient_flow(net, X, T, ["fc9"])
     with pytest.raises(ValueError, match="does not take images of 1×4×3"):
         gradients.gradient_flow(net, X[..., :3], T)
+
+
+def test_what_is_infinite_is_told_and_not_drawn():
+    net = Sequential(a=Conv2d(1, 4, 1, rng=0), flat=Flatten(), b=Linear(16, 4, rng=0),
+                     c=Linear(4, 3, rng=0))
+    net.b.weight.value *= np.float32(1e30)
+    net.c.weight.value *= np.float32(1e30)
+    with np.errstate(all="ignore"):
+        flow = gradients.gradient_flow(net, np.ones((2, 1, 2, 2), np.float32), np.array([0, 1]))
+        assert np.isinf(flow.rms("y")).any()
+        panel = gradients.history_figure({"net": flow}, "y").axes[0]
+    assert [text.get_text() for text in panel.texts] == ["grey: 0, or no finite number"]
+    gradients.flow_figure({"net": flow}, "y")
+
+
+def test_a_record_that_is_not_there():
+    flow = gradients.gradient_flow(Sequential(flat=Flatten(), a=Linear(4, 3, rng=0)),
+                                   np.ones((2, 1, 2, 2), np.float32), np.array([0, 1]))
+    for figure, given in ((gradients.flow_figure, {"net": flow}), (gradients.ridge_figure, flow)):
+        with pytest.raises(ValueError, match="there are 1 records, 0 to 0 .*; got 7"):
+            figure(given, record=7)

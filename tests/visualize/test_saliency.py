@@ -208,7 +208,7 @@ def test_rules_for_relu_need_one():
     net = Sequential(conv=Conv2d(1, 2, 4, rng=0), act=Tanh(), flatten=Flatten())
     assert saliency(net, X, 1).any()
     for rule in ("deconvnet", "guided"):
-        with pytest.raises(ValueError, match="has no layer ReLU, ReLU6 or SiLU: use rule="):
+        with pytest.raises(ValueError, match="has no layer ReLU, ReLU6 or SiLU: use the plain"):
             saliency(net, X, 1, rule)
 
 

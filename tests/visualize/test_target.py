@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scratchnet import cli, data, models
+from scratchnet import cli, data, models, visualize
 from scratchnet.data.sets import Data, Split
 from scratchnet.training import run as runs
 from scratchnet.visualize.command import FIGURES
@@ -80,13 +80,32 @@ def test_each_figure_of_a_run_and_of_a_network_by_name(kind, run, picture, tmp_p
     if kind == "history":
         return                                              # a network by name has none
     named = ["look", kind, "zfnet_small", "--out", str(out)]
-    options = FIGURES[kind].options.split()
+    options = set(FIGURES[kind].options.split())
+    options -= {"class"} if kind == "saliency" else set()
     given = {"image": ["--image", picture], "class": ["--class", "3"], "quantity": ["--of", "dy"],
              "layer": ["--layer", "conv1"], "feature": ["--feature", "2"]}
     for option in options:
         named += given[option]
     assert cli.main(named) == 0, capsys.readouterr().err
     assert out.exists()
+
+
+def test_the_saliency_of_a_feature_and_of_a_network_without_relu(run, tmp_path, capsys):
+    out = tmp_path / "saliency.png"
+    arguments = ["look", "saliency", str(run), "--layer", "conv3", "--feature", "5"]
+    assert cli.main([*arguments, "--out", str(out)]) == 0
+    assert cli.main(["look", "saliency", "lenet5", "--out", str(out)]) == 0
+    x = np.zeros((1, 1, 32, 32), np.float32)
+    figure = visualize.saliency_figure(models.lenet5(rng=0), x, 3)
+    assert "no ReLU in this network" in figure.get_suptitle()
+    assert [axes.get_title() for axes in figure.axes[:4]] == ["image", "gradient", "", ""]
+
+
+def test_the_first_layer_is_one_that_runs_and_no_head_of_training(tmp_path, capsys):
+    assert cli.main(["look", "filters", "googlenet_small", "--out", str(tmp_path / "f.png")]) == 0
+    from scratchnet.visualize.command import _convolutions
+    names = _convolutions(target("googlenet_small"))
+    assert not names[0].startswith("aux") and not any("aux" in name for name in names)
 
 
 def test_the_towers_of_a_network_of_colour_images_by_name(tmp_path, capsys):
@@ -103,7 +122,7 @@ def test_the_gradients_of_several_networks_are_lines_of_one_figure(run, tmp_path
 def test_the_network_drawn_exported_and_explored(run, tmp_path, capsys):
     for arguments, name in ((["look", "network"], "--out"), (["explore"], "--out"),
                             (["export"], "--onnx")):
-        out = tmp_path / "file"
+        out = tmp_path / "file.svg"
         assert cli.main([*arguments, str(run), name, str(out)]) == 0, capsys.readouterr().err
         assert out.stat().st_size > 1000
         out.unlink()
@@ -114,11 +133,17 @@ def test_the_network_drawn_exported_and_explored(run, tmp_path, capsys):
     (["maps", "RUN", "--layer", "softmax"], "no layer 'softmax'"),
     (["towers", "RUN"], "a convolution of colour images"),
     (["gradients", "RUN", "RUN"], "is named twice"),
+    (["network", "RUN", "--out", "net.png"], "name a file that ends in .svg"),
     (["history", "zfnet_small"], "has no training behind it"),
     (["field", "RUN", "--layer", "fc8"], "receptive fields are those of maps"),
     (["gradcam", "nosuch"], "unknown model 'nosuch'"),
     (["gradcam", "RUN", "--layer", "nope"], "no layer 'nope'"),
     (["gradcam", "RUN", "--class", "cat"], "no class 'cat': the run's are 0, 1, 2"),
+    (["occlusion", "RUN", "--class", "1", "--class", "2"], "occlusion shows one class; got"),
+    (["saliency", "RUN", "--class", "1", "--class", "2"], "saliency shows one class; got"),
+    (["saliency", "RUN", "--layer", "conv3"], "--feature N, and no --class"),
+    (["saliency", "RUN", "--layer", "conv3", "--feature", "1", "--class", "2"], "no --class"),
+    (["saliency", "RUN", "--feature", "1"], "--feature is one of a layer's"),
     (["occlusion", "RUN", "--class", "12"], "got the number 12 for a class"),
     (["deconvnet", "RUN", "--layer", "conv1", "--feature", "9999"], "9999"),
     (["saliency", "RUN", "--image", "nowhere.png"], "nowhere.png"),

@@ -53,7 +53,11 @@ def explore(model: Layer, input_shape: tuple[int, int, int], images: Any = None,
     out = costs.blocks.get("", costs.rows[-1]).output_shape
     if images is None:
         images, labels, named = drawn(shape, BATCH)
-        labels, classes = labels % out[-1], classes or named     # it may have fewer classes
+        # What is drawn has names of its own: the network's classes may be others, or fewer.
+        words = None if classes else [named[label] for label in labels]
+        labels = labels % out[-1]
+    else:
+        words = None
     _check(images, labels, picture, shape)
     if labels is not None and len(out) == 1 and np.max(labels) >= out[0]:
         raise ValueError(f"explore expects labels from 0 to {out[0] - 1}, the network has {out[0]} "
@@ -70,6 +74,7 @@ def explore(model: Layer, input_shape: tuple[int, int, int], images: Any = None,
         picture = np.asarray(to_host(picture)).astype(dtype)
         shown = np.concatenate([picture, shown])[:len(shown)]
         known = [None, *known][:len(shown)]
+        words = None if words is None else ["", *words]
 
     looks = [listen.look(copy, image[None], label) for image, label in
              zip(shown, known, strict=True)]
@@ -93,8 +98,9 @@ def explore(model: Layer, input_shape: tuple[int, int, int], images: Any = None,
     data = {
         "title": title or type(model).__name__, "note": note, "shape": list(shape),
         "params": costs.params, "macs": costs.macs,
-        "images": [_image(image, label, look, classes) for image, label, look in
-                   zip(shown, known, looks, strict=True)],
+        "images": [_image(image, label, look, classes) | ({} if words is None else {"label": word})
+                   for image, label, look, word in zip(shown, known, looks, words or known,
+                                                       strict=False)],
         "batch": {"count": len(images), "loss": batch.loss, "problem": batch.problem},
         "layers": layers, "classes": list(kinds.values()),
     }

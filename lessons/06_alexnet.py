@@ -129,7 +129,8 @@ for axes, what, title in zip(figure.subplots(1, 2), (0, 1), ("y", "slope ∂y/�
     axes.set(title=title, xlabel="x", ylim=(-1.2, 2.5))
     axes.spines[["top", "right"]].set_visible(False)
 axes.legend(frameon=False)
-lesson.save(figure, "relu_and_tanh")
+lesson.save(figure, "relu_and_tanh",
+            alt="Tanh and ReLU, and their slopes: tanh's fades on both sides, ReLU's is 1")
 
 # %% [markdown]
 # ## 3. Local response normalisation: neighbours inhibit each other
@@ -156,7 +157,8 @@ for axes, values, title in zip(figure.subplots(1, 2), (a, b), ("before", "after"
     axes.bar(range(11), values.ravel(), color=colors)
     axes.set(title=f"{title} normalisation", xlabel="channel", xticks=range(11))
     axes.spines[["top", "right"]].set_visible(False)
-lesson.save(figure, "lateral_inhibition")
+lesson.save(figure, "lateral_inhibition",
+            alt="Eleven channels before and after: beside the loud one the quiet ones shrink")
 
 # %% [markdown]
 # ## 4. Overlapping pooling
@@ -183,7 +185,8 @@ for axes, kernel in zip(figure.subplots(1, 2), (2, 3), strict=True):
             (j - 0.45 + 0.04 * n, i - 0.45 + 0.04 * n), kernel - 0.1, kernel - 0.1, fill=False,
             edgecolor=("tab:red", "tab:orange", "tab:green")[n], linewidth=2))
     axes.set(title=f"{kernel}×{kernel}, stride 2: {name}", xticks=[], yticks=[])
-lesson.save(figure, "pooling_windows")
+lesson.save(figure, "pooling_windows",
+            alt="Two grids of pixels, with the number of windows over each: 1, or 1, 2 and 4")
 
 # %% [markdown]
 # ## 5. Dropout: half of the units, drawn anew each time
@@ -212,7 +215,7 @@ print("ours = 2 · the paper's in both modes:",
            and np.allclose(ours_testing, 2 * paper_testing)))
 lesson.save(visualize.image_sheet((ours_training[:, :256] != 0).reshape(1, 1, 8, 32).astype(float),
                                   columns=1, title="256 units: white ones are kept this time"),
-            "dropout_mask")
+            "dropout_mask", alt="A grid of 256 cells, half of them white, at random")
 
 # %% [markdown]
 # ## 6. Real digits, and a small AlexNet
@@ -228,7 +231,8 @@ mean = digits.train.images.mean(axis=0)
 train, validation, test = ((images - mean, labels) for images, labels in digits)
 print(f"{len(train[1])} to train on, {len(validation[1])} to validate, {len(test[1])} held out")
 lesson.save(visualize.image_sheet(digits.train.images[:20],
-                                  [str(c) for c in digits.train.labels[:20]]), "digits")
+                                  [str(c) for c in digits.train.labels[:20]]), "digits",
+                                              alt="Twenty handwritten digits")
 
 net = models.alexnet_small(rng=0)
 small = sum(p.value.size for p in net.parameters())
@@ -316,7 +320,8 @@ history = training.fit(net, train, validation, optimizer, epochs=35, batch_size=
                        loss=lesson.loss)
 seconds = time.perf_counter() - start
 print(f"{len(history)} epochs in {seconds:.0f} seconds")
-lesson.save(visualize.learning_curves(history), "learning_curves")
+lesson.save(visualize.learning_curves(history), "learning_curves",
+            alt="Loss and error falling over the epochs, with steps where the rate drops")
 for epoch in range(0, len(history), 5):
     e = history[epoch]
     print(f"epoch {epoch + 1:2d}: rate {e.lr:.0e}, training loss {e.train_loss:.3f}, "
@@ -336,7 +341,8 @@ print("\nconfusion matrix (rows: the digit, columns: the answer)")
 print("    " + "".join(f"{c:4d}" for c in range(10)))
 for digit, row in enumerate(matrix):
     print(f"{digit:4d}" + "".join(f"{n or '·':>4}" for n in row))
-lesson.save(visualize.confusion(matrix), "confusion")
+lesson.save(visualize.confusion(matrix), "confusion",
+            alt="A table of ten digits against ten answers; nearly all counts are on the diagonal")
 
 wrong = np.flatnonzero(answers != test[1])
 p = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -348,7 +354,8 @@ for n in wrong:
 if len(wrong):
     lesson.save(visualize.image_sheet(
         digits.test.images[wrong], [f"{test[1][n]}, not {answers[n]}" for n in wrong],
-        columns=5, title="the digits it got wrong"), "mistakes")
+        columns=5, title="the digits it got wrong"), "mistakes",
+                    alt="The digits it got wrong, with what they are and what they were taken for")
 
 # %% [markdown]
 # ## 8. What it looks at
@@ -359,7 +366,8 @@ if len(wrong):
 
 # %%
 net.to("cpu")
-lesson.save(visualize.filters(net.conv1.weight.value, "the filters of conv1"), "conv1_filters")
+lesson.save(visualize.filters(net.conv1.weight.value, "the filters of conv1"), "conv1_filters",
+            alt="The filters of the first convolution: edges and blobs")
 steps = [("the digit", digits.test.images[0])]
 with no_grad():
     maps = test[0][:1]
@@ -368,7 +376,31 @@ with no_grad():
         if name in ("relu1", "norm1", "pool1", "relu2", "pool2", "relu3", "relu4", "relu5",
                     "pool5"):
             steps.append((name, maps[0]))
-lesson.save(visualize.feature_maps(steps), "feature_maps")
+lesson.save(visualize.feature_maps(steps), "feature_maps",
+            alt="One digit on its way through the layers, a row of small maps each")
+
+# %% [markdown]
+# ## 9. Six sentences one reads about AlexNet
+
+# %%
+groups = [name for name, layer in models.alexnet(rng=0).children()
+          if isinstance(layer, layers.Conv2d) and layer.geometry.groups == 2]
+order = [name for name, _ in net.children()][:4]
+rectified = [name.removeprefix("relu") for name, layer in net.children()
+             if isinstance(layer, layers.ReLU)]
+norm = layers.LocalResponseNorm()
+lesson.claim("sixty-million", "right", f"Rounded: counted exactly it has {total_params:,}.")
+lesson.claim("alexnet-groups", "right", f"{', '.join(groups)} have two groups here, as in the "
+             f"paper's table; conv3 has one, and the fully connected layers see all.")
+lesson.claim("alexnet-order", "wrong", f"The paper's order is {', '.join(order)}: normalisation "
+             f"first. A well-known copy of the network (CaffeNet) swapped the two.")
+lesson.claim("dropout-half", "right, but incomplete", "That is the paper's form. Today the factor "
+             "stands in training, and testing leaves all as it is; section 5 shows that they "
+             "differ by a constant factor in both modes.")
+lesson.claim("relu-everywhere", "right, but incomplete", f"After layers {', '.join(rectified)}: "
+             f"after all hidden ones. The last, fc8, has none: its numbers may be negative.")
+lesson.claim("lrn-constants", "right", f"Ours begins with k = {norm.k:g}, n = {norm.size}, "
+             f"α = {norm.alpha:g}, β = {norm.beta:g}, and stands where the paper has it.")
 
 # %% [markdown]
 # ## What we have seen
@@ -382,6 +414,9 @@ lesson.save(visualize.feature_maps(steps), "feature_maps")
 # - A small copy, trained by the paper's recipe but for its initialisation, reads digits it has
 #   never seen.
 #
+# To write yourself: `scratchnet exercise start relu`, `conv2d`, `lrn`, `overlapping_pool`,
+# `dropout`.
+#
 # To try: leave out LRN, or make the pooling windows 2×2, or replace ReLU by Tanh, and train
 # again. Which of them does this network need?
 
@@ -391,5 +426,7 @@ assert whole.passed, "the small network's gradient is wrong"
 assert (total_params, total_macs) == (60_965_224, 724_406_816)
 assert sizes["paper's"]["fc8"] < 1e-3 * sizes["He's"]["fc8"]
 assert first["paper's"][-1] > 2.2 and first["He's"][-1] < 2.0
+assert groups == ["conv2", "conv4", "conv5"]
+assert order == ["conv1", "relu1", "norm1", "pool1"]
 assert top1 >= 0.98, f"expected at least 98 % of the held-out digits right, got {top1:.1%}"
 lesson.end()

@@ -1,11 +1,12 @@
 """The command line: `scratchnet lesson`, `summary`, `verify`, `compare`, `check`, `exercise`,
-`grade`, `train`, `evaluate`, `predict`, `recipe`, `augment`, `look`, `explore` and `export`."""
+`grade`, `train`, `evaluate`, `predict`, `recipe`, `augment`, `look`, `explore`, `export` and
+`book`."""
 import argparse
 import os
 import sys
 from pathlib import Path
 
-from scratchnet import __version__, compare, cost, golden, lesson, onnx
+from scratchnet import __version__, book, compare, cost, golden, lesson, onnx
 from scratchnet.data import augment_command as augment
 from scratchnet.exercises import commands as exercises
 from scratchnet.exercises.grading import commands as grading
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     look.add_command(commands)
     explore.add_command(commands)
     onnx.add_command(commands)
+    book.add_command(commands)
 
     options = parser.parse_args(arguments)
     try:

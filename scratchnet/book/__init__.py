@@ -1,7 +1,7 @@
 """Book — a site made of the lessons: each run, then shown with its pictures and its numbers.
 
-    scratchnet book                     # every lesson is run: a quarter of an hour; then only what changed
-    scratchnet book --no-run            # the text and the code alone: half a minute
+    scratchnet book             # every lesson is run, a quarter of an hour; then only what changed
+    scratchnet book --no-run    # the text and the code alone: half a minute
 
 The site asks nothing of any other host, and can be read from a folder. Each step is a file:
 

@@ -230,8 +230,8 @@ lesson.save(visualize.flow_figure(flows, title="The gradient on its way down, we
 
 # %% [markdown]
 # In the plain network of 56 layers the gradient does not vanish on its way down. It grows, by
-# powers of ten. With shortcuts the sizes stay together. These are weights as drawn, and
-# gradients of one batch; what happens in training comes next.
+# powers of ten; with shortcuts far less. These are weights as drawn, and gradients of one
+# batch. What happens in training comes next.
 #
 # ## 6. Plain and residual, trained
 #

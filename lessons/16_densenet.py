@@ -11,13 +11,14 @@
 
 # %%
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-from scratchnet import Layer, gradcheck, layers, models, no_grad
+from scratchnet import Layer, data, gradcheck, layers, models, no_grad
 from scratchnet.cost import params_sum, summary
 from scratchnet.lesson import Lesson, experiment, steps, verdict, what_changed
 
@@ -231,8 +232,9 @@ lesson.save(figure, "memory", alt="Maps kept for backward against the number of 
 
 # %% [markdown]
 # Backward then needs the memory of one layer at a time on top, and the forward pass is paid for
-# twice. In training the thrifty block also updates the running averages of batch normalisation
-# twice a step; the paper's users have to mind that too.
+# twice. One trap: in training, forward moves the running averages of batch normalisation, and a
+# second forward would move them again. So backward puts them back; without these lines the gradient
+# check finds every gradient correct and still says "wrong", for a backward may not change them.
 #
 # The parameters of a block are quadratic in its depth as well, for the same reason: the 1×1
 # convolutions read more and more maps. Transitions and several blocks keep both in bounds.
@@ -245,6 +247,9 @@ lesson.save(figure, "memory", alt="Maps kept for backward against the number of 
 
 # %%
 digits = lesson.load("digits", size=8)
+if not lesson.full:
+    few = data.Split(digits.train.images[:400], digits.train.labels[:400])
+    digits = digits._replace(train=few)
 colours, classes = digits.train.images.shape[1], int(digits.train.labels.max()) + 1
 
 
@@ -271,58 +276,29 @@ def joined(how: str, seed: int) -> layers.Sequential:
 ways = ("concatenate", "add", "replace")
 sizes = {how: sum(p.value.size for p in joined(how, 0).parameters()) for how in ways}
 print("parameters: " + ", ".join(f"{how} {size:,}" for how, size in sizes.items()))
-trained: dict[str, layers.Sequential] = {}
-
-
-def keep(how: str, seed: int) -> layers.Sequential:
-    """The same, and remembered for the next figure."""
-    trained[how] = joined(how, seed)
-    return trained[how]
-
-
-errors = experiment({how: lambda seed, how=how: keep(how, seed) for how in ways}, digits,
+errors = experiment({how: partial(joined, how) for how in ways}, digits, batch_size=32,
                     seeds=range(5) if lesson.full else range(3), epochs=8 if lesson.full else 4)
 for other in ("add", "replace"):
     print(f"concatenate has fewer errors than {other}: "
           f"{verdict(errors['concatenate'], errors[other])}")
 
-# %% [markdown]
-# Three seeds and 1,257 digits decide no more than this; and the three differ in width too, for
-# at equal width concatenation would have more parameters.
-#
-# ## 7. Who reads what
-#
-# All maps are there to be read. Are they? In the trained network, each layer's 1×1 convolution
-# has weights for the maps of every layer before it. Below, their mean size, relative to the
-# largest of the same layer. (Its input is normalised, so weights may be compared; norm1's own
-# scale is multiplied in.)
-
-# %%
-sources = ["conv0"] + [f"layer {i}" for i in range(5)]
-use = np.full((6, 6), np.nan)
-for reader, layer in enumerate(trained["concatenate"].body):
-    weight = abs(layer.conv1.weight.value[:, :, 0, 0] * layer.norm1.weight.value).mean(axis=0)
-    bounds = [0, *range(16, 16 + 8 * reader + 1, 8)]
-    read = [weight[a:b].mean() for a, b in zip(bounds, bounds[1:], strict=False)]
-    use[reader, :len(read)] = np.array(read) / max(read)
-
-figure = Figure(figsize=(6, 4), layout="constrained")
+figure = Figure(figsize=(8, 2.2), layout="constrained")
 axes = figure.subplots()
-image = axes.imshow(use, cmap="viridis", vmin=0, vmax=1)
-for r, s in np.argwhere(~np.isnan(use)):
-    axes.text(s, r, f"{use[r, s]:.2f}", ha="center", va="center", fontsize=8,
-              color="black" if use[r, s] > 0.6 else "white")
-axes.set(xticks=range(6), xticklabels=sources, yticks=range(6),
-         yticklabels=[f"layer {i}" for i in range(6)], xlabel="maps of …", ylabel="read by …",
-         title="Mean size of the weights")
-axes.spines[:].set_visible(False)
-figure.colorbar(image, ax=axes, shrink=0.8)
-lesson.save(figure, "who_reads_what", alt="A triangle of squares: the size of each layer's weights "
-            "for the maps of each layer before it; none of them is near zero")
-print(f"the least-read source has {np.nanmin(use):.0%} of its layer's largest mean weight")
+for row, values in enumerate(errors.values()):
+    axes.plot(values, [row] * len(values), "o", color="tab:blue", alpha=0.6)
+    axes.plot(np.mean(values), row, "|", color="tab:red", markersize=22, markeredgewidth=2)
+axes.set(yticks=range(3), yticklabels=errors, ylim=(2.5, -0.5), xlim=(0, None),
+         xlabel="test error", title="Three ways to join (a dot a seed, a bar the mean)")
+axes.xaxis.set_major_formatter(lambda error, _: f"{error:.0%}")
+axes.spines[["top", "right"]].set_visible(False)
+lesson.save(figure, "joined", alt="Test errors of networks that concatenate, add or replace, one "
+            "dot a seed, with the mean of each")
 
 # %% [markdown]
-# ## 8. What changed
+# Three seeds, 400 digits and a short training decide no more than this: who is ahead early. And
+# the three differ in width too, for at equal width concatenation would have more parameters.
+#
+# ## 7. What changed
 
 # %%
 before, after = what_changed("resnet50", "densenet121")
@@ -349,8 +325,8 @@ print(f"\nkept for backward, one image: ResNet-50 {before.memory_backward / 2**2
 # scratchnet exercise start counting
 # ```
 #
-# To try: set `compression` aside, that is, let the transition keep all maps. How many parameters
-# has DenseNet-121 then? Count first, then build it.
+# To try: let the transitions keep all maps instead of half. How many parameters has
+# DenseNet-121 then? Count first, then build it.
 
 # %%
 assert first.params == 6_480 and carried[-1] + 32 == 1024 and len(carried) == 58
@@ -360,6 +336,6 @@ assert np.allclose(measured, formula, rtol=0.02)
 assert same and thrifty_report.passed
 assert np.allclose(thrifty, [C + k * n for n in depths], rtol=0.05)
 assert max(sizes.values()) < 1.1 * min(sizes.values())
-assert all(np.mean(errors[how]) < 0.6 for how in ("concatenate", "add"))
+assert np.mean(errors["concatenate"]) < 0.7
 assert after.params < before.params / 3
 lesson.end()

@@ -207,7 +207,7 @@ def transfer(donor: Sets, task: Sets, donor_epochs: int) -> dict[int, dict[str, 
 print("digits, 0–4 to 5–9")
 on_digits = transfer(digits_donor, digits_task, donor_epochs=8)
 print("\nshapes, five to five others")
-on_shapes = transfer(shapes_donor, shapes_task, donor_epochs=7)
+on_shapes = transfer(shapes_donor, shapes_task, donor_epochs=5)
 
 figure = Figure(figsize=(8, 3.2), layout="constrained")
 for axes, found, title in zip(figure.subplots(1, 2, sharey=True), (on_digits, on_shapes),

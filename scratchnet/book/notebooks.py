@@ -73,10 +73,17 @@ def execute(path: Path) -> Ran:
     from nbclient.exceptions import CellExecutionError, DeadKernelError
     book = nbformat.from_dict(notebook(path))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        # with no folders of kernels to look in, "python3" is this very Python
-        kernel = AsyncKernelManager(kernel_name="python3",
-                                    kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
-        client = NotebookClient(book, km=kernel, timeout=None, record_timing=False,
+        class Kernel(AsyncKernelManager):
+            """This very Python: with no folders of kernels to look in, "python3" is that."""
+
+            def __init__(self, **settings: Any):
+                super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **settings)
+                place = str(Path(folder) / "kernel")
+                if os.name == "posix" and len(place) < 90:      # a socket's name has 104 letters
+                    self.transport, self.ip = "ipc", place      # in our folder, not on the network
+
+        client = NotebookClient(book, kernel_name="python3", kernel_manager_class=Kernel,
+                                timeout=None, startup_timeout=180, record_timing=False,
                                 resources={"metadata": {"path": folder}})
         library = str(Path(scratchnet.__file__).parents[1])
         paths = [library, *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -50,7 +50,7 @@ def index(lessons: Mapping[str, Path], run: bool) -> str:
         lines += [f"### {group}", ""]
         for name in names:
             number = lessons[name].stem.split("_", 1)[0].lstrip("0")
-            lines.append(f"- {number}. [{titles[name]}]({lessons[name].stem})")
+            lines.append(f"- {number}\\. [{titles[name]}]({lessons[name].stem})")
         lines.append("")
     lines += ["### To look things up", "",
               "- [Glossary: the words in English and Korean](glossary)",

@@ -59,6 +59,7 @@ def build(lessons: Mapping[str, Path], out: str | Path, run: bool = True,
         tell("the pages …")
         with as_file(files("scratchnet.book") / "static") as static:
             _sphinx(source, site, Path(work, "trees"), static)
+        shutil.rmtree(site / "_sources", ignore_errors=True)        # nothing is in it
         if out.exists():
             shutil.rmtree(out)
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,348 @@
+# %% [markdown]
+# # GoogLeNet: side by side, and cheap
+#
+# In 2014 the way to a better network was a larger one: more layers, more channels. VGG-16 (of the
+# same year) has 138 million parameters and needs 15.5 billion multiply-accumulates for an
+# image. GoogLeNet won the contest of that year with 22 layers, 7 million parameters and
+# 1.6 billion. Two questions led to it. Which filter size is right for a layer, when an object
+# may be small or large in the image? Its answer: several sizes side by side. And how can that
+# be paid for? With 1×1 convolutions.
+#
+# Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
+
+# %%
+import numpy as np
+from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
+
+from scratchnet import gradcheck, layers, models, visualize
+from scratchnet.cost import params_sum, summary
+from scratchnet.lesson import Lesson, steps, what_changed
+from scratchnet.models.googlenet import INCEPTION, conv_relu, inception_module
+
+lesson = Lesson("googlenet")
+threadpool_limits(1, user_api="blas")
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# ## 1. The naive module
+#
+# Take the image as it is at one place in the network: 192 channels of 28×28. Look at it with
+# filters of 1×1, 3×3 and 5×5, and take the maximum of each 3×3 window too (stride 1, so that the
+# side stays). Each of the four is a *branch*. Padding keeps all outputs at 28×28, so that they
+# can be *concatenated*: laid on top of one another, as more channels of one image.
+#
+# The paper calls this the naive version. Its price, with the numbers of filters of the network's
+# first module, called 3a:
+
+
+# %%
+def naive_module(channels: int, ch1: int, ch3: int, ch5: int, seed: int = 0) -> layers.Concat:
+    """1×1, 3×3, 5×5 and a 3×3 maximum side by side, nothing before and nothing after them."""
+    rng = np.random.default_rng(seed)
+    return layers.Concat(
+        b1=conv_relu(channels, ch1, 1, rng=rng),
+        b2=conv_relu(channels, ch3, 3, padding=1, rng=rng),
+        b3=conv_relu(channels, ch5, 5, padding=2, rng=rng),
+        b4=layers.MaxPool2d(3, stride=1, padding=1))
+
+
+def count(module: layers.Concat, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Print a module's convolutions as sums one can follow; return channels, parameters, MACs."""
+    table = summary(module, shape)
+    for name, layer in module.named_layers():
+        if isinstance(layer, layers.Conv2d):
+            print(f"  {name:15s} {params_sum(layer):>21s} = {params(layer):8,} parameters   "
+                  f"{summary(layer, (layer.in_channels, *shape[1:])).macs:12,} MACs")
+    channels = module.forward(np.zeros((1, *shape), dtype=np.float32)).shape[1]
+    print(f"  {'sum':15s} {table.params:32,} parameters   {table.macs:12,} MACs, "
+          f"{channels} channels")
+    return channels, table.params, table.macs
+
+
+def params(layer: layers.Conv2d) -> int:
+    """The number of its parameters."""
+    return sum(p.value.size for p in layer.parameters())
+
+
+print("3a, naive")
+naive = count(naive_module(192, 64, 128, 32), (192, 28, 28))
+
+# %% [markdown]
+# Two fifths of the MACs go to a seventh of the new channels: those of the 5×5. And the maximum
+# hands on all 192 channels, so the output has more channels than the input, in every module. The
+# next module must read them all:
+
+# %%
+channels, grown = 192, []
+for name in ("3a", "3b", "4a", "4b"):
+    ch1, _, ch3, _, ch5, _ = INCEPTION[name]
+    grown.append(ch1 + ch3 + ch5 + channels)
+    print(f"naive {name}: {ch1} + {ch3} + {ch5} + {channels} = {grown[-1]} channels")
+    channels = grown[-1]
+
+# %% [markdown]
+# ## 2. Reductions
+#
+# A 1×1 convolution mixes the channels of each pixel and looks at no neighbour. With fewer
+# filters than there are channels, it is a summary of them. GoogLeNet puts one *before* the 3×3 and
+# before the 5×5 (the reduction), and one *after* the maximum (the projection):
+#
+# - 1×1, 64 filters
+# - 1×1, 96 filters, then 3×3, 128 filters
+# - 1×1, 16 filters, then 5×5, 32 filters
+# - 3×3 maximum, then 1×1, 32 filters
+#
+# A ReLU follows each of the six convolutions, so a reduction is also one more layer.
+
+# %%
+print("3a, with reductions")
+reduced = count(inception_module(192, *INCEPTION["3a"], rng=rng), (192, 28, 28))
+before5, after5 = 5 * 5 * 192 * 32 + 32, (192 * 16 + 16) + (5 * 5 * 16 * 32 + 32)
+print(f"The 5×5 branch: {before5:,} parameters before, {after5:,} after, "
+      f"{before5 / after5:.1f} times fewer")
+
+# %% [markdown]
+# What would each of the nine modules cost without reductions, if it were given the channels that it
+# has in the paper? With C channels in and a side of S, a k×k convolution with F filters has
+# $k \cdot k \cdot C \cdot F \cdot S \cdot S$ MACs.
+
+# %%
+inputs = dict(zip(INCEPTION, (192, 256, 480, 512, 512, 512, 528, 832, 832), strict=True))
+sides = {name: {"3": 28, "4": 14, "5": 7}[name[0]] for name in INCEPTION}
+cost = {}
+for name, (ch1, r3, ch3, r5, ch5, pool) in INCEPTION.items():
+    C, pixels = inputs[name], sides[name] ** 2
+    without = C * (ch1 + 9 * ch3 + 25 * ch5) * pixels
+    with_ = (C * (ch1 + r3 + r5 + pool) + 9 * r3 * ch3 + 25 * r5 * ch5) * pixels
+    cost[name] = without / 1e6, with_ / 1e6
+total_without, total_with = (sum(column) for column in zip(*cost.values(), strict=True))
+print(f"nine modules: {total_without:,.0f} million MACs without reductions, "
+      f"{total_with:,.0f} with, {total_without / total_with:.1f} times fewer")
+
+figure = Figure(figsize=(8, 2.8), layout="constrained")
+axes = figure.subplots()
+places = np.arange(len(cost))
+for shift, column, colour, label in ((-0.2, 0, "tab:red", "naive"),
+                                     (0.2, 1, "tab:blue", "with reductions and projection")):
+    axes.bar(places + shift, [row[column] for row in cost.values()], 0.4, color=colour, label=label)
+axes.set_xticks(places, cost)
+axes.set(xlabel="module", ylabel="million MACs", title="What the 1×1 convolutions save")
+axes.spines[["top", "right"]].set_visible(False)
+axes.legend(frameon=False)
+lesson.save(figure, "reductions", alt="Million MACs of the nine Inception modules, naive and with "
+            "reductions: naive is two to five times higher in every module")
+
+# %% [markdown]
+# So the module does not stack the outputs of three filters and a maximum only:
+
+# %%
+lesson.claim("inception-stacked", "right, but incomplete",
+             "That is the naive module. The real one has 1×1 reductions before the 3×3 and the 5×5 "
+             "and a 1×1 projection after the maximum. In 3a that makes "
+             f"{naive[2] / reduced[2]:.1f} times fewer MACs ({naive[2] / 1e6:.0f} and "
+             f"{reduced[2] / 1e6:.0f} million) and {reduced[0]} channels instead of {naive[0]}.")
+
+# %% [markdown]
+# ## 3. Backward: split, and add
+#
+# Let $L$ be the loss, and write $dy$ for $\partial L / \partial y$. Forward, the outputs are
+# concatenated: $y = [f_1(x), f_2(x), f_3(x), f_4(x)]$. Each number of $y$ came from one branch, so
+# backward $dy$ is cut into the channels of each branch: $dy = [dy_1, dy_2, dy_3, dy_4]$.
+#
+# The input $x$ was used four times. A small change of $x_i$ reaches the loss on four ways, and the
+# chain rule adds them:
+#
+# $$dx = \sum_k J_k^T \cdot dy_k$$
+#
+# $J_k$ is the matrix of the slopes of branch $k$: row $j$, column $i$ is the slope of its output
+# $j$ in its input $i$. Each term is what the branch's own backward returns. An example small enough
+# to do by hand: one pixel, one channel, two branches that multiply by 2 and by −3.
+
+# %%
+two = layers.Concat(a=layers.Conv2d(1, 1, 1, bias=False, rng=0),
+                    b=layers.Conv2d(1, 1, 1, bias=False, rng=0))
+two.a.weight.value[:], two.b.weight.value[:] = 2, -3
+y = two.forward(np.full((1, 1, 1, 1), 5, dtype=np.float32))
+dx = two.backward(np.array([1, 10], dtype=np.float32).reshape(1, 2, 1, 1))
+print(f"x = 5, y = {y.ravel().tolist()};  dy = [1, 10], dx = 2·1 + (−3)·10 = {dx.item():.0f}")
+
+module = inception_module(6, 3, 2, 4, 2, 3, 2, rng=rng).astype("float64")
+x, dy = rng.standard_normal((2, 6, 5, 5)), rng.standard_normal((2, 12, 5, 5))
+module.forward(x)
+whole = module.backward(dy)
+parts = []
+for branch, part in zip(module, np.split(dy, [3, 7, 10], axis=1), strict=True):
+    branch.forward(x)
+    parts.append(branch.backward(part))
+apart = float(abs(whole - sum(parts)).max())
+report = gradcheck.check(module, x)
+print(f"a module: its dx and the sum of its branches' differ by {apart:.0e} at most; "
+      f"gradient check: {report.verdict}, {report.worst:.0e}")
+
+# %% [markdown]
+# ## 4. The network, one step at a time
+#
+# First comes the *stem*: plain layers that bring 224×224 pixels down to 28×28 before the first
+# module. A module is one row of the table. "As inception_3a" means built from the same
+# kinds of layers, so its check is not run again; the rows of one convolution and a ReLU are
+# treated likewise. Where the side is halved, pooling rounds up (112, 56, 28, 14, 7), as in Caffe.
+# Local response normalisation is that of lesson "alexnet".
+
+# %%
+net = models.googlenet(rng=0)
+trunk = layers.Sequential(**{name: layer for name, layer in net.children()
+                             if not name.startswith("aux")})
+rows = {row.name: row for row in steps(trunk, (3, 224, 224))}
+stem = [rows[name] for name in ("conv1", "conv2_reduce", "conv2")]
+all_params, all_macs = (sum(getattr(row, what) for row in rows.values())
+                        for what in ("params", "macs"))
+print(f"The stem: {sum(row.params for row in stem) / all_params:.1%} of the parameters, "
+      f"{sum(row.macs for row in stem) / all_macs:.0%} of the MACs")
+dense = 7 * 7 * 1024 * 1000 + 1000
+print(f"A linear layer on all 7×7×1024 numbers would have {dense:,} parameters; behind the mean "
+      f"of each map it has {rows['fc'].params:,}")
+
+# %% [markdown]
+# The stem has hardly any weights but many places to use them: a weight at 112×112 is used 12,544
+# times, one at 7×7 only 49 times. At the end stands the mean of each map, as in lesson
+# "one_by_one", instead of VGG's large linear layers.
+#
+# ## 5. Auxiliary heads
+#
+# 22 layers were many in 2014; there was no batch normalisation and no shortcut. The authors feared
+# that too little of the gradient would reach the first layers. So they put two more
+# classifiers halfway up, on the outputs of 4a and 4d: the *auxiliary heads*. Mean pooling 5×5 with
+# stride 3 leaves 4×4, a 1×1 convolution leaves 128 channels, two linear layers follow. In
+# training their losses count 0.3 each; afterwards they are thrown away:
+#
+# $$L = L_0 + 0.3 \cdot L_1 + 0.3 \cdot L_2$$
+#
+# The output of 4a now feeds two things, 4b and a head. It is a fork, so the gradients add, as in
+# section 3.
+
+# %%
+head_params = 0
+for name, head in (("aux1", net.aux1), ("aux2", net.aux2)):
+    own = [layer for _, layer in head.named_layers()
+           if isinstance(layer, layers.Conv2d | layers.Linear)]
+    here = sum(params(layer) for layer in own)
+    print(f"{name}: {'; '.join(params_sum(layer) for layer in own)}; sum {here:,}")
+    head_params += here
+print(f"both heads: {head_params:,} parameters, the network without them {all_params:,}")
+
+# %% [markdown]
+# What do they do to the gradient of the early layers? `gradient_flow` runs one batch forward
+# and backward. We do it twice for the same weights: with the heads at 0.3, and at 0, which leaves
+# them out. For each layer we divide the size (root mean square) of its weights' gradient
+# with heads by that without; for each part of the network we take the mean over its layers.
+# Five small networks of five modules on digits, and the large one on two images of noise,
+# all with weights as drawn.
+
+
+# %%
+def gain(net: models.GoogLeNet, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Size of the gradient with heads / without, for each part of the trunk."""
+    flows = [visualize.gradient_flow(net, images, labels, auxiliary=a) for a in (0.3, 0.0)]
+    parts: dict[str, list[float]] = {}
+    for name, with_heads, without in zip(flows[0].names, *(f.rms("grad")[0] for f in flows),
+                                         strict=True):
+        if not name.startswith("aux"):
+            parts.setdefault(name.split(".")[0], []).append(float(with_heads / without))
+    return {name: float(np.mean(ratios)) for name, ratios in parts.items()}
+
+
+digits = lesson.load("digits", size=32)
+colours, classes = digits.train.images.shape[1], int(digits.train.labels.max()) + 1
+batch = digits.train.images[:48] - digits.train.images.mean(axis=0), digits.train.labels[:48]
+seeds = range(10) if lesson.full else range(5)
+small = [gain(models.googlenet_small(classes, colours, rng=seed), *batch) for seed in seeds]
+noise = rng.standard_normal((2, 3, 224, 224), dtype=np.float32)
+large = gain(net, noise, np.array([1, 7]))
+for name in small[0]:
+    values = [table[name] for table in small]
+    print(f"{name:14s} small networks: {np.mean(values):4.2f}  ("
+          + "  ".join(f"{value:.2f}" for value in values) + f")   large: {large[name]:4.2f}")
+
+figure = Figure(figsize=(8, 3.6), layout="constrained")
+for axes, tables, title in zip(figure.subplots(1, 2, sharey=True), (small, [large]),
+                               ("small, a line a seed", "GoogLeNet, one batch"), strict=True):
+    names = list(tables[0])
+    for table in tables:
+        axes.plot(range(len(names)), list(table.values()), color="tab:blue", marker="o",
+                  markersize=3, linewidth=1)
+    for head in ("4a", "4b" if tables is small else "4d"):
+        axes.axvline(names.index(f"inception_{head}"), color="tab:orange", linestyle=":")
+    axes.axhline(1, color="0.6", linewidth=0.8)
+    axes.set_xticks(range(len(names)), [name.removeprefix("inception_") for name in names],
+                    rotation=60, ha="right", fontsize=8)
+    axes.set_title(f"{title} (dotted: heads)", fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    if tables is small:
+        axes.set_ylabel("gradient with heads / without")
+lesson.save(figure, "heads", alt="Size of the gradient with auxiliary heads divided by that "
+            "without, from the first layer to the last: above 1 below the heads, 1 above them")
+
+sizes = visualize.gradient_flow(net, noise, np.array([1, 7]), auxiliary=0)
+sizes = dict(zip(sizes.names, sizes.rms("grad")[0], strict=True))
+left = sizes["conv1.conv"] / sizes["inception_5b.b2.conv.conv"]
+print(f"GoogLeNet without heads: the gradient of conv1 is {sizes['conv1.conv']:.2g}, that of the "
+      f"3×3 in 5b {sizes['inception_5b.b2.conv.conv']:.2g}, a factor of {left:.2g}")
+
+
+# %% [markdown]
+# Above the second head nothing changes: the ratio is 1. Below it the gradient is larger, but by
+# less than a factor of two on average. Is that a rescue? It would be, if without heads nothing
+# arrived. But the last line says that it arrives: weights drawn to fit the ReLU (lesson
+# "activations") keep its size over 22 layers.
+# The authors themselves, as recalled, later found the heads' effect to be minor, about half a per
+# cent. Networks with batch normalisation have done without them, or kept one as a regulariser.
+#
+# ## 6. What changed
+#
+# Against the network in network of lesson "one_by_one". The parameters of this table include the
+# two heads, the MACs do not. The accuracies are those of single centre crops, as published with the
+# Caffe models.
+
+# %%
+_, after = what_changed("nin", "googlenet")
+vgg = 138_357_544, 15_470_264_320                   # lesson "vgg"
+print(f"VGG-16 / GoogLeNet without heads: parameters {vgg[0] / all_params:.0f}×, "
+      f"MACs {vgg[1] / all_macs:.1f}×")
+
+# %% [markdown]
+# The entry that won had seven such networks and 144 crops of each image: 6.67 % top-5 error. One
+# network with one crop had 10.07 % (table 3 of the paper).
+#
+# ## What we have seen
+#
+# - An Inception module looks with several filter sizes at once and concatenates the results.
+# - 1×1 reductions before the 3×3 and 5×5, and a projection after the maximum, make it several
+#   times cheaper and keep the channels from growing.
+# - Backward, a concatenation is split, and the gradients of the branches add.
+# - The auxiliary heads give the layers below them a larger gradient, by less than a factor of two
+#   on average, in fresh networks. It arrives without them, too.
+#
+# ## Exercises
+#
+# ```sh
+# scratchnet exercise start inception
+# scratchnet exercise start conv1x1
+# scratchnet exercise start global_avg_pool
+# ```
+#
+# To try: draw all weights of the small network four times smaller (`p.value *= 0.25` for the
+# parameters of each convolution) and measure the heads' gain again. What is it now, and why?
+
+# %%
+assert naive[:2] == (416, 387_296) and reduced == (256, 163_696, 128_049_152)
+assert grown == [416, 832, 1280, 1728]
+assert dx.item() == -28 and apart < 1e-12 and report.passed
+assert (all_params, all_macs) == (6_998_552, 1_582_671_872) and head_params == 6_379_728
+assert abs(total_with * 1e6 - sum(row.macs for row in rows.values()
+                                  if row.name.startswith("inception"))) < 1
+assert after.params == all_params + head_params
+assert all(abs(table["inception_5a"] - 1) < 1e-6 for table in (*small, large))
+assert 1.05 < np.mean([table["conv1"] for table in small]) < 2.5
+assert 0.1 < left < 100
+lesson.end()

@@ -112,6 +112,8 @@ def test_every_page_works_without_a_network(site, browser, width):
         "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False})
     for page in sorted(site.glob("*.html")):
         browser.get(page.as_uri())
+        while browser.execute_script("return document.readyState") != "complete":
+            time.sleep(0.05)
         wide = browser.execute_script("return document.documentElement.scrollWidth")
         assert wide <= width, f"{page.name} is {wide} wide on a screen of {width}"
         links = browser.execute_script(

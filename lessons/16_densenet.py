@@ -155,8 +155,8 @@ for depth, kept, expected in zip(depths, measured, formula, strict=True):
 
 # %% [markdown]
 # The few maps above the formula are the numbers that batch normalisation keeps a channel.
-# Twice the layers, and in the end nearly four times the memory, for maps of which most are
-# copies of one another.
+# From 8 to 16 layers the memory grows 2.8 times; in ever deeper blocks, twice the layers come to
+# need four times as much. And most of what is kept are the same maps, normalised once more.
 #
 # Can one do without the copies? Keep each map once, forget all else, and let backward compute
 # it again, layer by layer, just before it is needed. (Published for DenseNet by Pleiss et al.
@@ -332,7 +332,7 @@ print(f"\nkept for backward, one image: ResNet-50 {before.memory_backward / 2**2
 assert first.params == 6_480 and carried[-1] + 32 == 1024 and len(carried) == 58
 assert sum(row.params for row in rows) == 769_162
 assert all(report.passed for report in apart) and np.allclose(dx, by_hand)
-assert np.allclose(measured, formula, rtol=0.02)
+assert np.allclose(measured, formula, rtol=0.02) and 2.8 < measured[4] / measured[3] < 2.9
 assert same and thrifty_report.passed
 assert np.allclose(thrifty, [C + k * n for n in depths], rtol=0.05)
 assert max(sizes.values()) < 1.1 * min(sizes.values())

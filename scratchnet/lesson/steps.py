@@ -7,7 +7,8 @@
 
 For each step: its output for one image; its parameters as a sum that one can follow; its
 multiply-accumulates; the gradient check, on an image that is as small as the layer allows, and for
-layers and blocks of the same make only the first time. "·" stands for nothing to count or check.
+layers and blocks of the same make (all that is in them alike) only the first time. "·" stands for
+nothing to count or check.
 """
 from collections import Counter
 from typing import Any
@@ -54,7 +55,8 @@ def steps(network: Layer, shape: tuple[int, ...], check: bool = True) -> list[St
             step = Step(name, layer, y.shape[1:], table.params, table.macs)
             told = "·"
             if check and (step.params or step.macs):
-                if (make := str(layer)) in seen:
+                make = " ".join(map(str, [layer, *(child for _, child in layer.named_layers())]))
+                if make in seen:
                     told = f"as {seen[make]}"
                 else:
                     seen[make] = name
@@ -99,26 +101,34 @@ def check_small(layer: Layer, shape: tuple[int, ...]) -> gradcheck.Report:
 
 def what_changed(before: str, after: str) -> tuple[Summary, Summary]:
     """Print what one network by name has that another had not, layers by kind, parameters, MACs
-    and the published accuracy; return both summaries."""
-    both = [(name, get_model(name, rng=0), summary(get_model(name, rng=0), input_shape(name)))
-            for name in (before, after)]
-    kinds = [Counter(type(layer).__name__ for _, layer in net.named_layers()
-                     if not list(layer.children())) for _, net, _ in both]
+    and the published accuracy (of one crop unless it says more); return both summaries."""
+    tables, kinds = [], []
+    for name in (before, after):
+        net = get_model(name, rng=0)
+        tables.append(summary(net, input_shape(name)))
+        kinds.append(Counter(type(layer).__name__ for _, layer in net.named_layers()
+                             if not list(layer.children())))
     print(f"{'':26s}{before:>18s}{after:>18s}")
     for kind in sorted(set(kinds[0]) | set(kinds[1])):
         if kinds[0][kind] != kinds[1][kind]:
             print(f"{kind:26s}{kinds[0][kind] or '·':>18}{kinds[1][kind] or '·':>18}")
-    for what, values in (("parameters", [table.params for _, _, table in both]),
-                         ("MACs for one image", [table.macs for _, _, table in both])):
+    for what, values in (("parameters", [table.params - table.params_unused for table in tables]),
+                         ("MACs for one image", [table.macs for table in tables])):
         print(f"{what:26s}{values[0]:>18,}{values[1]:>18,}   ×{values[1] / values[0]:.2g}")
+    for name, table in zip((before, after), tables, strict=True):
+        if table.params_unused:
+            print(f"    {name} in training: {table.params_unused:,} parameters more, of heads that "
+                  "are left away afterwards")
     published = {entry.name: entry for entry in networks()}
     accuracy = [_accuracy(published.get(name)) for name in (before, after)]
     print(f"{'published top-1, ImageNet':26s}{accuracy[0]:>18s}{accuracy[1]:>18s}")
-    return both[0][2], both[1][2]
+    return tables[0], tables[1]
 
 
 def _accuracy(entry: Any) -> str:
-    return "not published" if entry is None or entry.top1 is None else f"{entry.top1:.1f} %"
+    if entry is None or entry.top1 is None:
+        return "not published"
+    return f"{entry.top1:.1f} %" + (f", {entry.crops} crops" if (entry.crops or 1) > 1 else "")
 
 
 def _shape(shape: tuple[int, ...]) -> str:

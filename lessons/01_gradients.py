@@ -38,13 +38,13 @@ at = 3.0
 for h in (1.0, 0.1, 0.01, 0.001):
     slope = ((at + h) ** 2 - at ** 2) / h
     print(f"h = {h:5.3f}: the slope of x² between {at:.0f} and {at + h:.3f} is {slope:.4f}")
-print(f"2x = {2 * at:.0f}")
 
 # %% [markdown]
 # A function of several numbers has a slope for each: hold all the others still and move one.
 # That is the partial derivative, written $\partial f / \partial x$ to say that there are others.
 # All of them together are the gradient. For a loss L and weights w it has the shape of w: one
-# slope for each weight. Going downhill is to change each weight against its slope.
+# slope for each weight. Going downhill is to change each weight against its slope: a little less
+# weight where the slope is positive, a little more where it is negative.
 #
 # ## 2. The chain rule, by hand
 #
@@ -72,26 +72,30 @@ print(f"backward: ∂L/∂u = 2·({u:.0f} − {t:.0f}) = {dL_du:.0f},  "
 h = 1e-6
 measured = (((w + h) * x - t) ** 2 - loss) / h
 print(f"measured with h = {h:.0e}: {measured:.5f}")
-lower = ((w - 0.05 * dL_dw) * x - t) ** 2
+lower = ((w - 0.05 * dL_dw) * x - t) ** 2    # 0.05: a small step, chosen freely
 print(f"one step downhill, w − 0.05·{dL_dw:.0f} = {w - 0.05 * dL_dw:.1f}: L = {lower:.2f}")
 
 # %% [markdown]
 # What if a number is used twice? Then it moves L along two ways, and both movements count:
 # slopes along a chain multiply, slopes of parallel ways add. In f = a · b with a = b = x, one
-# way has the slope b = x and the other a = x; together 2x, as it must be for x². That is why
-# every layer *adds* to the gradients of its weights and never puts a new value in their place.
+# way has the slope b = x and the other a = x; together 2x, as it must be for x². A layer, too,
+# may be used twice. That is why every layer *adds* to the gradients of its weights and never puts
+# a new value in their place.
 #
 # ## 3. Backward: multiply dy by the local slope
 #
 # A layer does not know what comes after it, and need not. It is handed one array, dy, the
 # slope of L with respect to each of its outputs y. It multiplies dy by its own slope, and returns
-# dx, the slope of L with respect to each of its inputs. That is the dy of the layer below.
+# dx, the slope of L with respect to each of its inputs. That is the dy of the layer below. So dy
+# and dx are names of arrays: short for ∂L/∂y and ∂L/∂x, with the shapes of y and x.
 #
 # $$dx = \frac{\partial L}{\partial x} = \frac{\partial L}{\partial y} \cdot
 # \frac{\partial y}{\partial x} = dy \cdot \mathrm{slope}$$
 #
 # Forward keeps what the slope will need. Here are two layers that work number by number, and a
-# chain of them: y = tanh(x)². The slope of a² is 2a; the slope of tanh is 1 − tanh².
+# chain of them: y = tanh(x)². The slope of a² is 2a. tanh is p/q with p = eˣ − e⁻ˣ and
+# q = eˣ + e⁻ˣ. The slope of p is q and that of q is p, so the slope of p/q is
+# (q · q − p · p) / q² = 1 − tanh².
 
 
 # %%
@@ -120,14 +124,12 @@ class Tanh:
 x = np.array([-1.0, 0.2, 0.5])
 tanh, square = Tanh(), Square()
 y = square.forward(tanh.forward(x))         # upwards
-da = square.backward(np.ones(3))            # downwards: dy = 1, the slope of y itself
+da = square.backward(np.ones(3))            # downwards: dy = 1, as if L were the sum of y
 dx = tanh.backward(da)
 a = np.tanh(x)
 print(f"x            {x}")
-print(f"a = tanh(x)  {a.round(4)}")
-print(f"y = a²       {y.round(4)}")
-print(f"da = 1 · 2a  {da.round(4)}")
-print(f"dx           {dx.round(4)}")
+print(f"a = tanh(x)  {a.round(4)}    y = a²  {y.round(4)}")
+print(f"da = 1 · 2a  {da.round(4)}    dx      {dx.round(4)}")
 by_hand = 2 * a * (1 - a * a)
 print("as by hand, 2·tanh(x)·(1 − tanh²(x)):", bool(np.allclose(dx, by_hand)))
 
@@ -142,20 +144,24 @@ print("as by hand, 2·tanh(x)·(1 − tanh²(x)):", bool(np.allclose(dx, by_hand
 #
 # $$\frac{f(x + h) - f(x)}{h} = f' + \frac{h}{2} f'' + \ldots$$
 #
-# wrong by about h. In the slope between both sides, x − h and x + h, the f″ cancels:
+# wrong by about h. The other way, f(x − h) = f − h f′ + h² f″/2 − h³ f‴/6 + … In the
+# difference of the two, f and f″ cancel, so that the slope between both sides is
 #
 # $$\frac{f(x + h) - f(x - h)}{2h} = f' + \frac{h^2}{6} f''' + \ldots$$
 #
 # wrong by about h². So h should be small. But a computer keeps sixteen digits. If h is 10⁻¹²,
 # f(x + h) and f(x) agree in the first twelve, these cancel in the difference, and about four
-# digits are left: an error of about 10⁻¹⁶ / h. One error falls with h, the other rises.
+# digits are left: an error of about 10⁻¹⁶ / h. As h becomes smaller, one error falls and the
+# other rises.
 #
-# There is a third way, the complex step. Let i be the number with i² = −1, and step by ih:
+# There is a third way, the complex step. Let i be the number with i² = −1. In the same sum of
+# powers, put ih for h:
 #
-# $$f(x + ih) = f + ih f' - \frac{h^2}{2} f'' - \ldots$$
+# $$f(x + ih) = f + ih f' - \frac{h^2}{2} f'' - \frac{i h^3}{6} f''' + \ldots$$
 #
-# The imaginary part, divided by h, is f′, up to h². Nothing is subtracted, so nothing cancels,
-# and h can be 10⁻³⁰. Let us measure all three with f(x) = eˣ · sin x at x = 1.
+# The imaginary part (what stands beside i), divided by h, is f′ − h² f‴/6 + …: f′, up to h².
+# Nothing is subtracted, so nothing cancels, and h can be 10⁻³⁰. Here are all three for
+# f(x) = eˣ · sin x at x = 1; the error is relative, the difference divided by the true slope.
 
 
 # %%
@@ -165,11 +171,12 @@ def f(x: complex) -> complex:
 
 
 true = np.exp(1.0) * (np.sin(1.0) + np.cos(1.0))
-h = 10.0 ** -np.arange(0, 20.5, 0.5)
+h = 10.0 ** -np.arange(0, 20.5, 0.5)        # two steps for each power of ten: h[6] is 10⁻³
 ways = {"one side": (f(1.0 + h) - f(1.0)) / h,
         "both sides": (f(1.0 + h) - f(1.0 - h)) / (2 * h),
         "complex step": f(1.0 + 1j * h).imag / h}
-errors = {name: np.maximum(abs(value - true) / true, 1e-16) for name, value in ways.items()}
+errors = {name: np.maximum(abs(value - true) / true, 1e-16)     # a logarithm cannot show 0
+          for name, value in ways.items()}
 for name, error in errors.items():
     best = int(np.argmin(error))
     print(f"{name:13s} best error {error[best]:.0e}; with h = 1e-03: {error[6]:.0e}, "
@@ -190,8 +197,8 @@ lesson.save(figure, "error_curve",
                 "the complex step falls and stays at rounding.")
 
 # %% [markdown]
-# Differences have a best step, and even there they lose digits: about half of them to one side,
-# a third to both. The complex step has no best step, only one that is small enough.
+# Differences have a best step, and even there they lose digits: about half of the sixteen when
+# taken to one side, about a third to both. The complex step needs only be small enough.
 # It asks one thing of the code: that it computes with complex numbers as the formula says. An
 # absolute value or a `.real` drops the imaginary part, and the slope with it:
 
@@ -213,15 +220,16 @@ relu = layers.ReLU()
 h = 1e-4
 for at in (-1.0, -0.5 * h, 0.0, 0.5 * h, 1.0):
     below, here, above = relu.forward(np.array([at - h, at, at + h]))
-    backward = relu.backward(np.ones(3))[1]
+    backward = relu.backward(np.ones(3))[1]         # of the three slopes the one in the middle
     print(f"x = {at:8.5f}: left {(here - below) / h:.2f}, right {(above - here) / h:.2f}, "
           f"both sides {(above - below) / (2 * h):.2f}; backward says {backward:.0f}")
 
 # %% [markdown]
 # At the kink any slope from the left one to the right one is as good as another (a
-# subgradient); the library takes 0. What is *not* valid lies outside. A maximum has such a
-# kink where two numbers tie. Raise both by h, and the maximum rises by h, so that the slopes
-# must add up to 1. This layer hands dy to every number that equals the maximum:
+# subgradient); the library takes 0. What is *not* valid lies outside. The maximum of two numbers
+# has such a kink where they are equal, a tie: raise one and the maximum rises with it, lower it
+# and nothing happens. But raise both by h, and the maximum rises by h: their two slopes must add
+# up to 1. This layer hands dy to every number that equals the maximum:
 
 
 # %%
@@ -247,17 +255,18 @@ print(f"dx for the row 2, 2, 1: {tied[0]}; both raised: slope {tied.sum():.0f}, 
 #
 # ## 6. A check for any layer
 #
-# A layer has many outputs and many inputs. Two random choices make two numbers of them:
+# A layer has many outputs and many inputs. Two random choices make one number of each:
 #
 # - dy is random, and the loss is L = ⟨dy, y⟩, every output times its number of dy, added up. Its
 #   gradient with respect to x is exactly what `backward(dy)` should return. (With dy = 1,
 #   mistakes that cancel in the sum would pass.)
-# - a random direction d, of the shape of x. Along it L has one slope, which is measured; and
-#   backward claims that it is ⟨dx, d⟩. If a single number of dx is wrong, the two differ.
+# - a random direction d, of the shape of x. Move x to x + h d: each number of x moves by h times
+#   its number of d, and L by its slope times that. So along d the slope of L is ⟨dx, d⟩, if dx is
+#   right. It is measured as in section 4. If a single number of dx is wrong, the two differ.
 #
-# `gradcheck.check` does this for every input and every weight. It then asks what
-# values cannot show: does backward write into an array of others, does it add, is it right where
-# numbers tie? Here are our Tanh, our GreedyMax, and a Tanh in which a square was forgotten.
+# `gradcheck.check` does this for every input and every weight. It then asks what one such
+# measurement cannot show: does backward write into an array of others, does it add, is it right
+# where numbers tie? Here are our Tanh, our GreedyMax, and a Tanh in which a square was forgotten.
 
 
 # %%
@@ -265,7 +274,7 @@ class HastyTanh(layers.Tanh):
     """tanh; in backward someone forgot to square."""
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        y, = self.recall(dy)
+        y, = self.recall(dy)                # what the library's Tanh kept in forward
         return dy * (1 - y)
 
 
@@ -282,9 +291,11 @@ for layer in (Tanh, GreedyMax, HastyTanh):
 #
 # ## 7. A wrong gradient learns, too
 #
-# How bad is the missing square? A network of three linear layers (the next lesson is about
-# these) with two tanh between them reads 8×8 digits. It is trained from several seeds, which
-# draw other weights and another order of the images, with the right backward and the wrong one.
+# How bad is the missing square? A network with two tanh in it reads 8×8 digits. It is trained
+# with the right backward and with the wrong one, from several seeds, which draw other weights and
+# another order of the images. How training works is in the next lesson; here these words will do:
+# an epoch is once through all training images, and the test error is the part of other images,
+# kept aside, that get a wrong answer.
 
 
 # %%
@@ -312,7 +323,6 @@ test_errors = {name: [error for _, error in run] for name, run in runs.items()}
 for name, run in test_errors.items():
     print(f"{name} backward: test error {np.mean(run):5.1%}   "
           f"({'  '.join(f'{e:.1%}' for e in run)})")
-print(f"guessing would be wrong {1 - 1 / classes:.0%} of the time")
 
 figure = Figure(figsize=(8, 3.2), layout="constrained")
 axes = figure.subplots()
@@ -324,18 +334,19 @@ axes.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
 axes.spines[["top", "right"]].set_visible(False)
 axes.legend(frameon=False)
 lesson.save(figure, "right_and_wrong",
-            alt="Training loss over six epochs, five seeds each: it falls with both gradients, "
+            alt="Training loss over six epochs, several seeds each: it falls with both gradients, "
                 "and stays higher with the wrong one.")
 
 # %% [markdown]
-# The loss falls either way. Whoever sees only the orange curves sees a network that learns,
-# and may put the rest down to the rate or the data. Only a check tells.
+# The loss falls either way: 1 − y and 1 − y² are both positive, so at each tanh the wrong slope has
+# the right sign. How much worse it becomes hangs on the network and its settings. But whoever sees
+# only the orange curves sees a network that learns, and may blame the data. Only a check tells.
 #
 # ## What we have seen
 #
 # - A derivative is the limit of a slope; slopes along a chain multiply, parallel ones add.
 # - Backward gets dy, multiplies it by the local slope, and returns dx.
-# - Differences are wrong by h or h² where h is large and by 10⁻¹⁶ / h where it is small; the
+# - Differences are wrong by about h or h² where h is large, by 10⁻¹⁶ / h where it is small; the
 #   complex step has no such choice to make, but needs code that keeps imaginary parts.
 # - At a kink any slope between the two sides is valid, and none beyond.
 # - A wrong gradient learns all the same, and worse; a right one passes to fifteen digits.

@@ -2,10 +2,10 @@
 # # Linear layers and softmax: a classifier with one layer
 #
 # Which digit is this? The simplest machine that learns to answer gives every pixel a weight for
-# every digit, adds up, and says the digit with the largest sum. All the networks of these lessons
-# end in this machine; what comes before it only prepares better numbers than pixels. So it is
-# worth knowing by heart: what it computes, how it is told that it was wrong, and what its
-# weights look like when it has learnt.
+# every digit, adds up, and says the digit with the largest sum. Nearly all the networks of these
+# lessons end in this machine; what comes before it only prepares better numbers than pixels. So
+# the questions are: what does it compute, how is it told that it was wrong, and what do its
+# weights look like when it has learnt?
 #
 # Rumelhart, Hinton & Williams, "Learning representations by back-propagating errors", Nature
 # 1986; the softmax: Bridle, "Probabilistic Interpretation of Feedforward Classification Network
@@ -87,7 +87,7 @@ print(f"dx = dy W  {dx.shape}: {dx.tolist()}")
 
 layer = layers.Linear(3, 2)
 layer.weight.value, layer.bias.value = W.copy(), b.copy()
-layer.zero_grad().forward(x)
+layer.zero_grad().forward(x)                # backward adds, so begin from 0
 same = (np.allclose(layer.backward(dy), dx) and np.allclose(layer.weight.grad, dW)
         and np.allclose(layer.bias.grad, db))
 print("as the library's layer has it:", same)
@@ -103,16 +103,17 @@ print(report)
 #
 # $$p_c = \frac{e^{z_c}}{\sum_k e^{z_k}}$$
 #
-# Only differences count: if all scores are raised by the same number a, every e^z is multiplied
-# by e^a, and it cancels. This is used to keep e^z from overflowing: the largest score is
-# subtracted first.
+# (e = 2.718…; k runs over all classes.) Only differences count: if all scores are raised by the
+# same number a, every e^z is multiplied by e^a, and it cancels. This is used to keep e^z from
+# overflowing, from becoming too large for the computer: the largest score is subtracted first.
 
 # %%
 z = np.array([[2.0, 1.0, -1.0]])
 p = softmax(z)
 print("z:", z[0], " e^z:", np.exp(z[0]).round(3), " sum:", np.exp(z).sum().round(3))
 print("p:", p[0].round(3), " sum:", p.sum().round(3))
-print("z + 1000 gives the same:", bool(np.allclose(softmax(z + 1000), p)))
+shift_same = bool(np.allclose(softmax(z + 1000), p))
+print("z + 1000 gives the same:", shift_same)
 with np.errstate(over="ignore"):
     print("without subtracting, e^1002 is", np.exp(1002.0))
 
@@ -129,8 +130,8 @@ with np.errstate(over="ignore"):
 # the mean over its N images.
 #
 # Now the backward pass. Which way should each score move? Take the slope of both terms for a
-# class c. For the first, the chain rule gives 1 over the sum, times the slope of the sum, which
-# is e^z of c: together
+# class c. For the first, the slope of log s is 1/s, so the chain rule gives 1 over the sum, times
+# the slope of the sum. Only its term e^z of c depends on z of c, and its slope is itself: together
 #
 # $$\frac{\partial}{\partial z_c} \log \left( \sum_k e^{z_k} \right) =
 # \frac{e^{z_c}}{\sum_k e^{z_k}} = p_c$$
@@ -153,10 +154,10 @@ onehot = np.array([[0.0, 1.0, 0.0]])
 print(f"L = −log {p[0, 1]:.3f} = {L:.3f}")
 print(f"p         {p[0].round(3)}")
 print(f"onehot    {onehot[0]}")
-print(f"dlogits   {dz[0].round(3)}, sum {abs(dz.sum()):.0e}")
+print(f"dz        {dz[0].round(3)}, sum {abs(dz.sum()):.0e}")
 h = 1e-6
 for c in range(3):
-    step = h * np.eye(3)[[c]]
+    step = h * np.eye(3)[[c]]               # h at class c, 0 elsewhere
     slope = (loss.forward(z + step, labels) - loss.forward(z - step, labels)) / (2 * h)
     print(f"measured for class {c}: {slope:+.6f}")
 loss_report = gradcheck.check(layers.SoftmaxCrossEntropy(), rng.standard_normal((4, 5)),
@@ -166,15 +167,20 @@ print(loss_report)
 # %% [markdown]
 # ## 5. The machine
 #
-# The 1,797 handwritten digits that ship with scratchnet are 8×8 pixels of one channel. Flatten
-# puts the 64 pixels in a row; it has nothing to learn. The table shows the shape of each output,
-# the parameters (weights + biases), the multiply-accumulates (MACs: products w · x that are
-# added to a sum, for one image), and the gradient check of lesson 1.
+# The 1,797 handwritten digits that ship with scratchnet are 8×8 pixels of one channel (one number
+# for each pixel). They come in three parts: those to train on, some to look at meanwhile
+# (validation), and the held-out ones (test), which only the last number is measured with.
+#
+# Flatten puts the 64 pixels in a row; it has nothing to learn. The table shows the shape of each
+# output, the parameters (weights + biases), the multiply-accumulates (MACs: products w · x that
+# are added to a sum, for one image), and the gradient check of lesson 1.
 
 # %%
 digits = lesson.load("digits", size=8)
 shape = digits.train.images.shape[1:]
 pixels, classes = int(np.prod(shape)), int(digits.train.labels.max()) + 1
+print(f"{len(digits.train.labels)} to train on, {len(digits.validation.labels)} for validation, "
+      f"{len(digits.test.labels)} held out")
 net = layers.Sequential(flatten=layers.Flatten(),
                         linear=layers.Linear(pixels, classes, rng=0))
 table = steps(net, shape)
@@ -184,8 +190,8 @@ table = steps(net, shape)
 #
 # Downhill means: subtract from each parameter its slope, times a small number, the learning
 # rate. Each update looks at a batch of 32 images in random order; an epoch is once through all of
-# them. That is the whole of training (SGD, stochastic gradient descent), so here it is without
-# any help, in ten lines:
+# them. The error is the part of the images that get a wrong answer. That is the whole of training
+# (SGD, stochastic gradient descent: stochastic means at random), so here it is in ten lines:
 
 # %%
 images, truth = digits.train
@@ -198,8 +204,8 @@ for epoch in range(epochs):
         losses.append(float(loss.forward(net.forward(images[batch]), truth[batch])))
         net.zero_grad().backward(loss.backward())
         for parameter in net.parameters():
-            parameter.value -= np.float32(rate) * parameter.grad
-    if epoch in (0, 1, 4, 9, 29):
+            parameter.value -= rate * parameter.grad
+    if epoch in (0, 1, 4, 9, 29):           # the rest only prints
         validation_loss, validation_error = training.evaluate(net, *digits.validation)
         print(f"epoch {epoch + 1:2d}: training loss "
               f"{np.mean(losses[-len(batches):]):.3f}, validation loss {validation_loss:.3f}, "
@@ -207,9 +213,11 @@ for epoch in range(epochs):
 print(f"the loss of the very first batch: {losses[0]:.2f}; guessing: {np.log(classes):.2f}")
 
 # %% [markdown]
-# Was this one run lucky? The surface that it goes down has a single valley (the cross-entropy of a
-# linear layer is convex), so other beginnings should lead to the same place. Three seeds, which
-# draw other weights and another order, with the library's loop, and the held-out digits:
+# (At first the training loss is the larger one: it is the mean over the epoch, during which the
+# weights improve.) Was this one run lucky? The surface that it goes down has a single valley (the
+# cross-entropy of a linear layer is convex), so other beginnings should lead to the same place.
+# Three seeds, which draw other weights and another order, with the library's loop, and the
+# held-out digits:
 
 # %%
 test_errors = []
@@ -230,7 +238,7 @@ print(f"by hand: {by_hand:.1%} of the held-out images wrong; three others: "
 # the class, red ones against it.
 
 # %%
-weights = net.linear.weight.value.reshape(classes, *shape).mean(axis=1)
+weights = net.linear.weight.value.reshape(classes, *shape).mean(axis=1)     # mean: of channels
 size = float(abs(weights).max())
 shown = min(classes, 10)
 figure = Figure(figsize=(8, 3.6), layout="constrained")
@@ -261,7 +269,7 @@ if shape == (1, 8, 8):
 # %%
 logits = training.predict(net, digits.test.images)
 p = softmax(logits)
-n = int(np.argmin(p[np.arange(len(p)), digits.test.labels]))
+n = int(np.argmin(p[np.arange(len(p)), digits.test.labels]))    # p of each true class
 true_class = int(digits.test.labels[n])
 rival = int(np.argmax(np.where(np.arange(classes) == true_class, -np.inf, logits[n])))
 ink = digits.test.images[n]
@@ -280,7 +288,7 @@ left.set(title=f"a {true_class}", xticks=[], yticks=[])
 span = float(abs(pull.sum(axis=0)).max())
 drawn = centre.imshow(pull.sum(axis=0), cmap="RdBu", vmin=-span, vmax=span)
 centre.set(title=f"for {true_class}, against {rival}", xticks=[], yticks=[])
-figure.colorbar(drawn, ax=centre, shrink=0.8)
+figure.colorbar(drawn, ax=centre, shrink=0.8, label="difference · ink")
 right.bar(range(classes), p[n], color=["tab:blue" if c == true_class else "tab:red"
                                        if c == rival else "lightgrey" for c in range(classes)])
 right.set(title="probability", xlabel="class", xticks=range(shown), ylim=(0, 1))
@@ -297,7 +305,7 @@ lesson.save(visualize.confusion(matrix), "confusion",
 # ## 9. What it cannot do
 #
 # A pixel's weight is the same whatever the other pixels are, and it belongs to that place. Move the
-# digits by one pixel, and the weights meet other ink:
+# digits to the right by one pixel, and the weights meet other ink:
 
 # %%
 moved = np.zeros_like(digits.test.images)
@@ -328,7 +336,7 @@ print(f"held-out images as they are: {by_hand:.1%} wrong; one pixel to the right
 # %%
 assert y.tolist() == [[8.0, 24.0], [11.0, 21.0]] and same
 assert report.passed and loss_report.passed
-assert np.allclose(dz, p_of_z := softmax(z) - onehot) and abs(p_of_z.sum()) < 1e-12
+assert np.allclose(dz, softmax(z) - onehot) and abs(dz.sum()) < 1e-12 and shift_same
 assert abs(float(pull.sum()) + bias - apart) < 1e-3
 if shape == (1, 8, 8) and classes == 10:
     assert (table[-1].params, table[-1].macs) == (64 * 10 + 10, 640)

@@ -31,8 +31,9 @@ rng = np.random.default_rng(0)
 # row of 1×7, and a column of 7×1 behind it. The column sees seven rows of results, and each
 # of those has seen seven pixels: together a window of 7×7, with 7 + 7 weights.
 #
-# What is lost? Write $a_v$ for the weights of the row, $b_u$ for those of the column. One channel
-# in, one between, one out, no ReLU between:
+# What is lost? Write $a_v$ for the weights of the row, $b_u$ for those of the column; $u$ and $v$
+# run from −3 to 3, and the image is padded with three zeros. One channel in, one between, one out,
+# no ReLU between:
 #
 # $$y_{i,j} = \sum_u b_u \sum_v a_v \cdot x_{i+u, j+v} = \sum_u \sum_v (b_u \cdot a_v) \cdot
 # x_{i+u, j+v}$$
@@ -64,21 +65,24 @@ factored = gradcheck.check(thin, rng.standard_normal((1, 64, 8, 8)), probes=2)
 print(f"  gradient check of the pair: {factored.verdict}, {factored.worst:.0e}")
 
 # %% [markdown]
-# Thin filters pay on maps of middle size, says the paper on the network before (Inception-v3);
-# so they stand where the map is 17×17.
+# Thin filters pay on maps of middle size, says the paper on Inception-v3, the network before; so
+# the 7×7 in slices stands where the map is 17×17.
 #
 # ## 2. The blocks A, B, C
 #
 # Each block is several branches side by side; their channels are concatenated. Every
-# convolution is followed by batch normalisation and ReLU and has no bias.
+# convolution is followed by batch normalisation and ReLU and has no bias. So the first branch of
+# A, 1×1 from 384 channels to 96, has 1·1·384·96 weights and 2·96 numbers of the normalisation:
+# 37,056 parameters.
 #
 # - A, on 35×35: 1×1; 3×3; two 3×3 (in place of a 5×5); mean pooling.
 # - B, on 17×17: 1×1; a 7×7 in thin slices; two of them; mean pooling.
 # - C, on 8×8: 1×1; branches that fork at the end into 1×3 and 3×1; mean pooling.
 #
 # Between them are reductions: convolutions with stride 2 and a max pooling, side by side, so that
-# the map shrinks without a layer that only throws away. "3×3/2" is a kernel of 3×3 and
-# stride 2.
+# the map shrinks without a layer that only throws away. "3×3/2" is a kernel of 3×3 and stride 2.
+# The table lists the convolutions of a branch in order; the last 1×3 and 3×1 of C's branches
+# stand side by side.
 
 
 # %%
@@ -144,19 +148,12 @@ print(f"  4·A + 7·B + 3·C: {4 * counts['A'][0] + 7 * counts['B'][0] + 3 * cou
       f"of the parameters")
 
 # %% [markdown]
-# A small one for 32×32 pixels has each block once. Its steps, with gradient checks; the blocks B
-# and C and the reductions are checked again below, each on its own.
+# A small one for 32×32 pixels has each block once. Its steps, with gradient checks: rows 0 and 1
+# are the stem, then come A, reduction A, B, reduction B and C.
 
 # %%
 small = models.inception_v4_small(rng=0)
 rows = steps(small.features, (1, 32, 32))
-checks = {}
-for i, (name, size) in enumerate((("A", 5), ("reduction A", 7), ("B", 7), ("reduction B", 7),
-                                  ("C", 3))):
-    layer = small.features[2 + i].train()
-    width = rows[1 + i].output[0]
-    checks[name] = gradcheck.check(layer, rng.standard_normal((2, width, size, size)), probes=1)
-    print(f"{name:12s} {checks[name].verdict}, {checks[name].worst:.0e}")
 
 # %% [markdown]
 # ## 4. Inception-ResNet: the same, as a correction
@@ -166,18 +163,18 @@ for i, (name, size) in enumerate((("A", 5), ("reduction A", 7), ("B", 7), ("redu
 # constant $s$, from 0.1 to 0.3 in the paper; 0.17, 0.10 and 0.20 in the network the authors
 # published:
 #
-# $$y = \mathrm{ReLU}(x + s \cdot F(x))$$
+# $$z = x + s \cdot F(x), \qquad y = \mathrm{ReLU}(z)$$
 #
 # Why? The paper reports that with more than 1,000 filters the networks "died" early in
 # training: the last layers gave only zeros, and neither a lower rate nor more normalisation
-# helped. Scaling did. Backward, with $dz = dy$ where the ReLU is open and 0 elsewhere:
+# helped. Scaling did. Backward, as in lesson "resnet":
 #
-# $$dx = dz + s \cdot J^T \cdot dz$$
+# $$dz = dy \cdot [z > 0], \qquad dx = dz + s \cdot J^T \cdot dz$$
 #
-# where $J^T \cdot dz$ is what $F$'s backward makes of $dz$ (lesson "resnet"). So both
-# directions are nearer to a copy. How near? Send numbers through twenty blocks with fresh weights,
-# for three values of s. Batch normalisation inside $F$ keeps $F$ at a constant size; only the sum
-# can grow. (The final convolution of $F$ has no normalisation.)
+# where $J^T \cdot dz$ is what $F$'s backward makes of $dz$. The smaller $s$ is, the nearer both
+# directions are to a copy. How near? Send random numbers through twenty blocks with fresh weights,
+# for three values of $s$. "Size" is the root of the mean square. Batch normalisation inside $F$
+# keeps $F$ at about a constant size, whatever the size of $x$; only the sum can grow.
 
 # %%
 block = block17(32, (8, 10, 12), 0.1, np.random.default_rng(0))
@@ -216,6 +213,9 @@ lesson.save(figure, "scaling", alt="Size of the signal and of the gradient throu
             "blocks: the larger the scale of the residual, the more both grow")
 
 # %% [markdown]
+# For $s = 1$ the gradient grows fastest at the right end of the picture, in the first blocks. There
+# $x$ is still small, and the backward of a normalisation divides by the size of its input.
+#
 # ## 5. Both, trained briefly
 #
 # The two small networks on digits of 24×24 pixels, from two seeds each. This is to see them learn,
@@ -225,7 +225,7 @@ lesson.save(figure, "scaling", alt="Size of the signal and of the gradient throu
 digits = lesson.load("digits", size=24)
 mean = digits.train.images.mean(axis=0)
 channels, classes = digits.train.images.shape[1], int(digits.train.labels.max()) + 1
-some = 1200 if lesson.full else 400
+some = 1200 if lesson.full else 300
 train = digits.train.images[:some] - mean, digits.train.labels[:some]
 test = digits.test.images - mean, digits.test.labels
 epochs = 8 if lesson.full else 3
@@ -256,6 +256,9 @@ lesson.save(figure, "training", alt="Training loss by epoch of the two small net
             "each: all fall")
 
 # %% [markdown]
+# The residual one's loss falls faster, as the paper reports of its own. But these two differ in
+# their stems and widths as well.
+#
 # ## 6. Which is which
 #
 # A residual connection is a sum of two ways. So count the blocks that add.
@@ -276,16 +279,18 @@ lesson.claim("inception-v4-residual", "wrong",
              "top-1 errors, one crop: 20.0 % and 19.9 %.")
 
 # %%
-del whole, residual
+del whole, residual                                     # two large networks
 before, after = what_changed("googlenet_bn", "inception_v4")
 
 # %% [markdown]
+# The layers are counted with the two heads that GoogLeNet has in training, the parameters without.
+# 80.2 % is the accuracy of the weights that the authors released; the paper's own is 80.0 %.
+#
 # ## What we have seen
 #
 # - 1×7 and 7×1 see what a 7×7 sees, with 14 weights for 49. Without a ReLU between they are a 7×7
 #   filter of rank 1.
-# - Inception-v4 has blocks A, B, C, each repeated, and reductions between; nothing is added
-#   in it.
+# - Inception-v4 has blocks A, B, C, each repeated, and reductions between. Nothing is added.
 # - Inception-ResNet adds, and makes the correction small first. The larger the scale, the more
 #   signal and gradient grow from block to block.
 # - By the paper both reach nearly the same error. It reports that the residual ones trained
@@ -300,11 +305,11 @@ before, after = what_changed("googlenet_bn", "inception_v4")
 # ```
 #
 # To try: give the blocks of the small Inception-ResNet the scale 1 (`block.scale = 1.0`) and train
-# again. Does it die at this width?
+# again. Does it die with so few filters?
 
 # %%
 assert abs(pair - one).max() < 1e-4 and saved == 3.5
-assert factored.passed and scaled.passed and all(check.passed for check in checks.values())
+assert factored.passed and scaled.passed and len(rows) == 7
 assert (big.params, big.macs) == (42_679_816, 12_253_974_624)
 assert cousin.params == 55_843_464 and after.params == big.params > before.params
 assert adding == {"inception_v4": 0, "inception_resnet_v2": 40}

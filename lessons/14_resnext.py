@@ -29,7 +29,8 @@ rng = np.random.default_rng(0)
 #
 # Look at one pixel of a 1×1 convolution: C numbers come in, O go out, and $y = W \cdot x$ with
 # a matrix $W$ of O rows and C columns. (A 3×3 convolution is nine such matrices, one for each
-# position in the window.) With g groups, output slab k sees input slab k only. For two groups:
+# position in the window.) Now cut both into g slabs: C/g input channels in each, and O/g output
+# channels. With g groups, output slab k sees input slab k only. For two groups:
 #
 # $$y_1 = W_1 \cdot x_1, \qquad y_2 = W_2 \cdot x_2$$
 #
@@ -43,7 +44,7 @@ rng = np.random.default_rng(0)
 def spread(grouped: layers.Conv2d) -> np.ndarray:
     """The weights (O, C/g, KH, KW) as those of a convolution without groups, (O, C, KH, KW)."""
     w, g = grouped.weight.value, grouped.geometry.groups
-    O, thin = w.shape[:2]
+    O, thin = w.shape[:2]                                   # thin = C/g
     full = np.zeros((O, thin * g, *w.shape[2:]), dtype=w.dtype)
     for k in range(g):
         rows, columns = slice(k * O // g, (k + 1) * O // g), slice(k * thin, (k + 1) * thin)
@@ -90,15 +91,19 @@ lesson.save(figure, "block_diagonal", alt="Which input channels an output channe
 # filters of the one tower became largely colour-agnostic, those of the other largely
 # colour-specific, in every run. Which tower was which changed with the numbering of the GPUs.
 #
-# Can it be seen in a small network? Write $\bar{w}$ for the mean of a filter over red, green and
-# blue. The colourfulness of a filter is the share of its energy off the grey axis:
+# Can it be seen in a small network? Call the sum of a filter's squared weights its energy. Write
+# $\bar{w}$ for the mean of its three weights for red, green and blue at one place. The grey part
+# of the filter has $\bar{w}$ in all three, so its energy is $3 \sum \bar{w}^2$, summed over the
+# places. The colourfulness of a filter is the share of the rest:
 #
 # $$1 - 3 \sum \bar{w}^2 / \sum w^2$$
 #
-# It is 0 for a filter that treats the colours alike and 1 for one that adds up to nothing; a random
-# filter has 2/3. So train a network with 16 first filters, cut into two towers of 8, on coloured
-# shapes. Its twin has no groups: there the halves mean nothing, and how far they lie apart is
-# chance. The first filters begin small, so that what they become is learnt rather than drawn.
+# It is 0 for a filter that treats the colours alike and 1 for one whose three weights add up to
+# nothing at every place. A random filter has 2/3 on average: grey is one direction of three.
+#
+# So train a network with 16 first filters, cut into two towers of 8, on coloured shapes. Its twin
+# has no groups: there the halves mean nothing, and how far they lie apart is chance. The first
+# filters begin small, so that what they become is learnt rather than drawn.
 
 # %%
 shapes = lesson.load("shapes", size=24, train=600, validation=1, test=300, difficulty=0.1)
@@ -146,8 +151,8 @@ lesson.save(picture, "towers", alt="The sixteen first filters of a trained netwo
             "tower, with the share of colour on each")
 
 # %% [markdown]
-# Two seeds show nothing. Here are nine of the same recipe, seeds 0 to 8, in percent, as
-# `scratchnet lesson resnext --full` trains them. (With `--full` the picture and the verdict are
+# Two seeds are too few to say anything. Here are nine of the same recipe, seeds 0 to 8, in percent,
+# as `scratchnet lesson resnext --full` trains them. (With `--full` the picture and the verdict are
 # made from what was trained just now.)
 
 # %%
@@ -162,6 +167,7 @@ apart = {groups: [abs(a - b) for a, b in pairs] for groups, pairs in nine.items(
 
 def further(which: slice) -> str:
     """The verdict on "two towers lie further apart than two halves" by some of the seeds."""
+    # `verdict` asks which errors are smaller; here larger distances count, hence the minus
     return verdict([-d for d in apart[2][which]], [-d for d in apart[1][which]])
 
 
@@ -190,9 +196,9 @@ lesson.save(figure, "colour_by_tower", alt="Mean colourfulness of the two halves
 
 # %% [markdown]
 # A difference counts here if it is more than two standard errors. By the first four seeds it
-# does, and one could stop there and be pleased. Five more, chosen by nobody, do not show
-# it. So it was chance, or an effect too small for nine seeds. That is why a surprise is tested
-# again on seeds that had no part in it.
+# does, and one could stop there and be pleased. The next five do not show it. So it was
+# chance, or an effect too small for nine seeds. That is why a surprise is tested again on seeds
+# that had no part in it.
 
 # %%
 colourful_first = sum(a > b for a, b in nine[2])
@@ -206,13 +212,15 @@ lesson.claim("towers-colour", further(slice(0, 9)),
 # %% [markdown]
 # ## 3. Cardinality at equal cost
 #
-# The bottleneck of ResNet-50's first stage: 256 → 64, 3×3, 64 → 256. ResNeXt has in its middle C
-# paths of d channels each, so C·d channels in C groups. The weights of a block:
+# The bottleneck of ResNet-50's first stage: 1×1 from 256 channels to 64, 3×3, 1×1 back to 256. From
+# here on C is the cardinality, as in the paper. ResNeXt has in the middle C paths of d channels
+# each, so C·d channels in C groups. The weights of a block:
 #
-# $$256 \cdot Cd + 3 \cdot 3 \cdot C \cdot d \cdot d + Cd \cdot 256$$
+# $$256 \cdot C \cdot d + 3 \cdot 3 \cdot C \cdot d \cdot d + C \cdot d \cdot 256$$
 #
-# The middle term is why width comes cheap: with more groups a channel costs less in the 3×3.
-# For each C, which d gives about as many weights as C = 1, d = 64? The pairs of the paper:
+# The middle term is why width comes cheap: one of the C·d channels costs 9·d weights in the 3×3,
+# and d gets smaller. For each C, which d gives about as many weights as C = 1, d = 64? The pairs of
+# the paper:
 
 # %%
 weights = {}
@@ -226,8 +234,9 @@ for C, d in ((1, 64), (2, 40), (4, 24), (8, 14), (32, 4)):
 # At the same cost, 32 paths have 128 channels in the middle where one path has 64.
 #
 # Why "paths"? Take group k alone: its part of the first 1×1, its 3×3, its part of the last
-# 1×1. The last 1×1 is linear, so it adds up what the groups give. Without the batch
-# normalisation between, the block's $F$ is the sum of C small bottlenecks side by side:
+# 1×1. The last 1×1 is linear, so it adds up what the groups give. So the block's $F$ is the sum of
+# C small bottlenecks side by side. (Batch normalisation is left out here. It works channel by
+# channel, so it stays within a path, but for the last one, which comes after the sum.)
 
 # %%
 C, d = 8, 2
@@ -250,6 +259,10 @@ for k in range(C):
 equal = abs(whole.forward(x) - paths).max()
 print(f"one block with {C} groups against the sum of {C} paths: largest difference {equal:.0e}")
 
+# %% [markdown]
+# A small network of such blocks, for images of 32×32: three stages of two blocks, with eight groups
+# in each 3×3 of a block. A stage is one row; its gradient check goes through both blocks.
+
 # %%
 net = models.resnext_small(rng=0)
 rows = steps(net, (1, 32, 32))
@@ -257,9 +270,10 @@ rows = steps(net, (1, 32, 32))
 # %% [markdown]
 # ## 4. What changed
 #
-# The same stages, the same number of layers, the middle twice as wide and cut into 32 groups. The
-# authors publish top-1 errors on ImageNet, one crop, both trained alike: 23.9 % for ResNet-50,
-# 22.2 % for ResNeXt-50 (32×4d).
+# The same stages, the same number of layers of each kind (so the table lists none), the middle
+# twice as wide and cut into 32 groups. The authors publish top-1 errors on ImageNet, one crop, both
+# trained alike: 23.9 % for ResNet-50, 22.2 % for ResNeXt-50 (32×4d), so 76.1 % and 77.8 % right.
+# The table's 77.6 % is of another training.
 
 # %%
 before, after = what_changed("resnet50", "resnext50_32x4d")

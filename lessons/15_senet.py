@@ -2,11 +2,11 @@
 # # SENet: channels that are turned up and down
 #
 # A convolution mixes channels with weights that are the same for every image, and it sees only a
-# few pixels at a time. But which channels matter depends on the picture: whether there is fur in
-# it at all, say, is known only to one who has looked everywhere. In 2017 Hu, Shen and Sun let the
-# network look at the whole map, decide for each channel how much of it to pass on, and
-# multiply. The block is small and fits into any network. With it they won the contest of
-# that year, the last one.
+# few pixels at a time. But which channels matter depends on the whole picture: whether there is fur
+# in it at all, say. In 2017 Hu, Shen and Sun let the network look at the whole map, decide for each
+# channel how much of it to pass on, and multiply. The block is small and can stand behind any
+# convolution. With it they won the ImageNet contest of that year, the last one. What does such a
+# block cost, what is its backward pass, and does a trained network use it?
 #
 # Hu, Shen & Sun, "Squeeze-and-Excitation Networks", CVPR 2018.
 
@@ -15,8 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-from scratchnet import gradcheck, layers, models, no_grad, optim, training
-from scratchnet.lesson import Lesson, steps, verdict, what_changed
+from scratchnet import gradcheck, layers, models, no_grad
+from scratchnet.lesson import Lesson, experiment, steps, verdict, what_changed
 
 lesson = Lesson("senet")
 threadpool_limits(1, user_api="blas")
@@ -39,11 +39,11 @@ rng = np.random.default_rng(0)
 # y_{cij} = s_c \cdot x_{cij}$$
 #
 # Such a factor is called a gate: at 1 it lets everything through, at 0 nothing. The first linear
-# layer is narrow: it has $C/r$ outputs, with a reduction $r$ of 16. Without that it would need
-# $C^2$ weights, as would the second.
+# layer is narrow: it has $C/r$ outputs, with a reduction $r$ of 16. So the two layers have
+# $2 \cdot C^2/r$ weights instead of $2 \cdot C^2$.
 #
-# Here is the gate for $C = 256$. A linear layer on a map of 1×1 is a 1×1 convolution, and so
-# the library writes it. The table ends with $s$; the multiplication has no parameters.
+# Here is the gate for $C = 256$. A linear layer is a 1×1 convolution on a map of 1×1, and so the
+# library writes it. The table ends with $s$; the multiplication has no parameters.
 
 # %%
 gate = models.SqueezeExcitation(256, 16, np.random.default_rng(0))
@@ -59,7 +59,7 @@ rows = steps(gate, (256, 56, 56))
 # SE-ResNet-50 is ResNet-50 with a gate at the end of each bottleneck, before the shortcut is
 # added:
 #
-# $$y = \mathrm{ReLU}(x + F(x) \cdot s(F(x)))$$
+# $$y = \mathrm{ReLU}(x + s(F(x)) \cdot F(x))$$
 #
 # A block with $C$ channels gets $2 \cdot C^2/16$ weights and $C/16 + C$ biases more. Summed up:
 
@@ -74,14 +74,15 @@ for stage, (C, blocks) in enumerate(((256, 3), (512, 4), (1024, 6), (2048, 3)), 
 print(f"{'sum':59s}{sum(extra):10,}   of them in the last stage: {extra[-1] / sum(extra):.0%}")
 
 # %% [markdown]
-# $C^2$ makes the last stage dear, where the map is small and a gate has least to summarise. The
-# authors note that leaving the last stage's gates out costs little accuracy (as recalled).
+# The square of $C$ makes the last stage dear, where the map is small and a gate has least to
+# summarise. The authors note that leaving the last stage's gates out costs little accuracy (as
+# recalled).
 #
 # ## 3. A small network, step by step
 #
 # For 8×8 images: a 3×3 convolution that halves the side, two residual blocks of 16 channels, the
-# mean, a linear layer. The gates have $16/4 = 4$ units inside ($r = 4$; with 16 there would be
-# one).
+# mean, a linear layer. With $r = 4$ the gates have $16/4 = 4$ units inside (with 16 there would be
+# one), so a gate has $2 \cdot 16 \cdot 4 + 4 + 16 = 148$ parameters.
 
 # %%
 small = lesson.load("digits", size=8)
@@ -115,10 +116,9 @@ def network(gated: bool, seed: int) -> layers.Sequential:
         fc=layers.Linear(WIDTH, classes, rng=rng))
 
 
-print("without gates:")
-plain_rows = steps(network(False, 0), (colours, 8, 8), check=False)
-print("with gates:")
 se_rows = steps(network(True, 0), (colours, 8, 8))
+params = sum(p.value.size for p in network(False, 0).parameters())
+print(f"without the gates: {params:,} parameters, 2 · 148 fewer")
 
 # %% [markdown]
 # ## 4. Backward: a product whose two factors come from the same $x$
@@ -164,7 +164,7 @@ dt = ds * s * (1 - s)
 du = (W2.T @ dt) * (u > 0)
 dm = W1.T @ du
 direct = dy * s[:, None, None]
-through = dm[:, None, None] / 9
+through = dm[:, None, None] / 9                         # 3·3 pixels
 y = small_gate.forward(x[None])[0]
 dx = small_gate.backward(dy[None])[0]
 print("gates s", s.round(3), "  units awake:", int((u > 0).sum()), "of 2")
@@ -172,33 +172,12 @@ print("y by hand is the layer's:  ", bool(np.allclose(y, x * s[:, None, None], a
 print("dx by hand is the layer's: ", bool(np.allclose(dx, direct + through, atol=1e-5)))
 report = gradcheck.check(small_gate, rng.standard_normal((2, 4, 3, 3)))
 print(f"gradient check: {report.verdict}, {report.worst:.0e}")
-
-
-# %% [markdown]
-# The second term is easy to forget: the shape is right without it, and a network trains, after a
-# fashion. The gradient check sees it at once:
-
-
-# %%
-class Forgetful(models.SqueezeExcitation):
-    """Takes s for a constant when it sends the gradient to x."""
-
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        x, s = self.recall(dy)
-        ds = (dy * x).sum(axis=(2, 3), keepdims=True)
-        layers.Sequential.backward(self, ds)            # for the weights; its dx is thrown away
-        return dy * s
-
-
-wrong = gradcheck.check(Forgetful(4, 2, np.random.default_rng(3)),
-                        rng.standard_normal((2, 4, 3, 3)))
 share = np.linalg.norm(through) / np.linalg.norm(direct)
-print(f"without the second term: {wrong.verdict}, {wrong.worst:.0e}; in the example above it is "
-      f"{share:.0%} as long as the first")
+print(f"the second term is {share:.0%} as long as the first")
 
 # %% [markdown]
 # It is small because $dm_c$ is spread over all pixels, and because $s \cdot (1 - s)$ is at most
-# 1/4.
+# 1/4. It is easy to forget, for the shape is right without it; the gradient check would tell.
 #
 # ## 5. Does it help, and is it used?
 #
@@ -206,47 +185,24 @@ print(f"without the second term: {wrong.verdict}, {wrong.worst:.0e}; in the exam
 # three seeds.
 
 # %%
-middle = small.train.images.mean(axis=0)
-train = small.train.images - middle, small.train.labels
-test = small.test.images - middle, small.test.labels
-seeds, epochs = (range(5), 20) if lesson.full else (range(3), 8)
-errors: dict[str, list[float]] = {}
-curves: dict[str, list[list[float]]] = {}
 trained = []
-for name, gated in (("without gates", False), ("with gates", True)):
-    errors[name], curves[name] = [], []
-    for seed in seeds:
-        net = network(gated, seed)
-        history = training.fit(net, train, test, optim.SGD(net.parameters(), 0.05, 0.9, 5e-4),
-                               epochs, 32, training.WarmUp(training.Cosine(epochs), epochs=1),
-                               rng=seed, progress=False, clip=5.0)
-        errors[name].append(training.evaluate(net, *test)[1])
-        curves[name].append([epoch.train_loss for epoch in history])
-        trained += [net] if gated else []
-    print(f"{name:14s} test error {np.mean(errors[name]):6.1%} ± "
-          f"{np.std(errors[name], ddof=1):.1%}   ("
-          + "  ".join(f"{error:.1%}" for error in errors[name]) + ")")
-found = verdict(errors["with gates"], errors["without gates"])
-print(f"with gates fewer errors: {found}")
 
-figure = Figure(figsize=(8, 3), layout="constrained")
-axes = figure.subplots()
-for (name, runs), colour in zip(curves.items(), ("tab:red", "tab:blue"), strict=True):
-    for i, run in enumerate(runs):
-        axes.semilogy(range(1, epochs + 1), run, color=colour, linewidth=1.2, alpha=0.8,
-                      label=None if i else name)
-axes.set(xlabel="epoch", ylabel="training loss",
-         title="Training loss, one line a seed")
-axes.spines[["top", "right"]].set_visible(False)
-axes.legend(frameon=False)
-lesson.save(figure, "training", alt="Training loss by epoch, with and without gates: the networks "
-            "with gates come down about an epoch later")
+
+def with_gates(seed: int) -> layers.Sequential:
+    """A network with gates, kept for the next sections."""
+    trained.append(network(True, seed))
+    return trained[-1]
+
+
+errors = experiment({"without gates": lambda seed: network(False, seed), "with gates": with_gates},
+                    small, seeds=range(5) if lesson.full else range(3),
+                    epochs=20 if lesson.full else 8, batch_size=32)
+print(f"with gates fewer errors: {verdict(errors['with gates'], errors['without gates'])}")
 
 # %% [markdown]
-# The gates begin near ½, so the corrections $F$ begin at half their size. That may be why
-# the blue lines come down later. In the paper, with one recipe for both,
-# ResNet-50 has 24.80 % top-1 error on ImageNet, and SE-ResNet-50 23.29 % (table 2). A set of
-# ten digits, 1,257 images to learn from, is a poor place to look for so small a difference.
+# In the paper, with one recipe for both, ResNet-50 has 24.80 % top-1 error on ImageNet, and
+# SE-ResNet-50 23.29 % (table 2). Ten digits, 1,257 images to learn from, are a poor place to look
+# for so small a difference.
 #
 # But one can ask another question: does the trained network use the image to set its gates? Give
 # it, instead of its own,
@@ -254,11 +210,15 @@ lesson.save(figure, "training", alt="Training loss by epoch, with and without ga
 # - the mean gates of the training images: one constant a channel;
 # - the gates of some other test image.
 #
-# Constant gates add nothing to what a network can compute: the scale of the batch
+# Constant gates add nothing to what a network can compute: the scale and shift of the batch
 # normalisation before them could do the same.
 
 
 # %%
+middle = small.train.images.mean(axis=0)                # `experiment` took it off as well
+train, test = ((images - middle, labels) for images, labels in (small.train, small.test))
+
+
 def run(net: layers.Sequential, images: np.ndarray, change=lambda number, s: s
         ) -> tuple[np.ndarray, list[np.ndarray]]:
     """The network's forward pass, block by block; `change` may put other gates in place.
@@ -281,7 +241,7 @@ kinds: dict[str, list[float]] = {"its own": [], "constant": [], "another image's
 for net in trained:
     means = [s.mean(axis=0)[None, :, None, None] for s in run(net, train[0])[1]]
     for name, change in (("its own", lambda number, s: s),
-                         ("constant", lambda number, s, means=means: means[number]),
+                         ("constant", lambda number, s, means=means: means[number]),    # this net's
                          ("another image's", lambda number, s: s[other])):
         scores = run(net, test[0], change)[0]
         kinds[name].append(float((scores.argmax(axis=1) != test[1]).mean()))
@@ -290,19 +250,17 @@ for name, values in kinds.items():
           + "  ".join(f"{error:.1%}" for error in values) + ")")
 
 # %% [markdown]
-# Another image's gates do harm: the gates do depend on the image, and the layers after them have
-# learned to count on it. A constant costs little here. So on this small task most of
-# what the gates do could be done without looking at the picture.
+# Another image's gates do harm: the gates depend on the image, and the layers after them have
+# learned to count on it. A constant costs little here. So on this small task most of what the
+# gates do could be done without looking at the picture.
 #
 # ## 6. The gates by class
 #
-# For each class the mean gate vector of its test images, block by block, for the last seed. A
-# column whose colour changes from row to row is a channel that is turned up for some classes and
-# down for others.
-#
-# How much of a gate's change has to do with the class? Its variance over all images is the sum of
-# two: that of the class means, and the mean one within the classes. The share of the first is
-# 1 if the class decides all.
+# The picture shows, for the last seed, the mean gates of each class of test images. A column whose
+# colour changes from row to row is a channel that is turned up for some classes and down for
+# others. How much of a gate's change has to do with the class? Its variance over all images is the
+# sum of two: that of the class means, and the mean variance within the classes. The share of the
+# first is 1 if the class decides all.
 
 # %%
 gates = run(trained[-1], test[0])[1]
@@ -312,7 +270,7 @@ by_class = [np.array([s[labels == c].mean(axis=0) for c in present]) for s in ga
 
 
 def class_share(s: np.ndarray) -> float:
-    """Variance of the class means / variance of all, channels summed."""
+    """Variance of the class means / variance of all, channels summed (N cancels)."""
     centre = s.mean(axis=0)
     between = sum((labels == c).sum() * (s[labels == c].mean(axis=0) - centre) ** 2
                   for c in present).sum()
@@ -354,8 +312,8 @@ before, after = what_changed("resnet50", "se_resnet50")
 # %% [markdown]
 # The difference in parameters is the sum of section 2. That the MACs *fall* is not the gates'
 # doing: the library's `resnet50` has its stride on the 3×3 convolution, `se_resnet50` on the
-# first 1×1 as in the papers, which saves more than the gates cost. And the two accuracies come
-# from two recipes; the pair that was trained alike is the one quoted in section 5.
+# first 1×1 as in the papers, which saves more than the gates cost (lesson "resnet" counts both).
+# And the two accuracies come from two recipes; section 5 quotes a pair that was trained alike.
 #
 # ## What we have seen
 #
@@ -363,8 +321,8 @@ before, after = what_changed("resnet50", "se_resnet50")
 #   product. The cost is $2C^2/r + C/r + C$ parameters and almost no MACs.
 # - Both factors of the product come from $x$, so $dx$ has two terms: $dy \cdot s$, and what
 #   comes back through the gate, spread evenly over the pixels.
-# - On small digits the gates do not show their worth as fewer errors. Whether they are used can
-#   still be seen: put others in their place.
+# - On small digits no difference in errors can be seen. Whether the gates are used can: put
+#   others in their place.
 #
 # ## Exercises
 #
@@ -374,14 +332,15 @@ before, after = what_changed("resnet50", "se_resnet50")
 # scratchnet exercise start global_avg_pool
 # ```
 #
-# To try: set the biases of each `fc2` to 3 before training, so that the gates begin almost open.
-# Do the networks with gates still begin more slowly?
+# To try: fresh gates are near ½, so the corrections $F$ begin at half their size. Set the biases of
+# each `fc2` to 3 before training, so that the gates begin almost open. Does the training loss fall
+# faster in the first epochs?
 
 # %%
 assert sum(row.params for row in rows) == 8_464
 assert sum(extra) == after.params - before.params == 2_530_992
-assert sum(row.params for row in se_rows) - sum(row.params for row in plain_rows) == 2 * 148
-assert np.allclose(dx, direct + through, atol=1e-5) and report.passed and not wrong.passed
+assert sum(row.params for row in se_rows) - params == 2 * 148
+assert np.allclose(dx, direct + through, atol=1e-5) and report.passed
 assert all(np.mean(values) < 0.3 for values in errors.values()) or colours != 1
 assert np.allclose(kinds["its own"], errors["with gates"], atol=0.01)
 assert np.mean(kinds["another image's"]) > np.mean(kinds["its own"]) or colours != 1

@@ -56,9 +56,9 @@ print(f"With {C + 16 * k} maps at its input, {(C + 16 * k) / C:.0f} times as man
 #
 # A dense block is several such layers, one after another. It begins with $C_0$ maps, so layer
 # number $l$ (counted from 0) is given $C_0 + l \cdot k$, and after $L$ layers there are
-# $C_0 + L \cdot k$. Between two blocks stands a transition: a 1×1 convolution halves the
-# number of maps, and the mean of 2×2 pixels halves the side. The paper's table for
-# DenseNet-121, as sums:
+# $C_0 + L \cdot k$. Between two blocks stands a transition: after batch normalisation and ReLU, a
+# 1×1 convolution halves the number of maps, and the mean of 2×2 pixels halves the side. The paper's
+# table for DenseNet-121, as sums:
 
 # %%
 channels, carried, new = 64, [], []
@@ -83,31 +83,29 @@ lesson.save(figure, "channels", alt="Maps given to each of the 58 dense layers: 
 # %% [markdown]
 # ## 3. A network, one step at a time
 #
-# `cifar_densenet_bc100`, the paper's for images of 32×32: $k = 12$, three blocks of 16 layers.
-# A block is one row; its 216 maps are 24 + 16·12. The gradient check goes through the whole first
-# block. The other blocks are of the same make, so two of their layers are checked apart.
+# `cifar_densenet_bc100`, the paper's for images of 32×32: $k = 12$, three blocks of 16 layers. A
+# block is one row, and its gradient check goes through all of its 16 layers. The first block begins
+# with 24 maps and returns 24 + 16·12 = 216. Its parameters: by section 1, a layer with $C$ maps at
+# its input has $2C + 48 \cdot C$ in norm1 and conv1, and 96 + 5,184 = 5,280 in norm2 and conv2. The
+# 16 layers are given 24, 36, …, 204 maps, together 1,824. So 50·1,824 + 16·5,280 = 175,680.
 
 # %%
 net = models.cifar_densenet_bc100(rng=0)
 rows = steps(net, (3, 32, 32))
-apart = [gradcheck.check(net[block][15].train(), rng.standard_normal((2, width, 5, 6)), probes=2)
-         for block, width in (("denseblock2", 288), ("denseblock3", 330))]
-for report in apart:
-    print(f"the last layer of another block on its own: {report.verdict}, {report.worst:.0e}")
 
 # %% [markdown]
 # ## 4. Backward: split, and add
 #
-# Let $L$ be the loss and $dy$ its derivative by $y$, as in the lesson "resnet". $y$ is $[x, f(x)]$,
-# so $dy$ has the same two parts: the first $C$ maps, $dy_x$, and the last $k$, $dy_f$. A number of
-# $x$ reaches the loss on two ways: as itself, in the first part, and through $f$, in the
-# second. The chain rule adds them. With $J$ for the matrix of the derivatives of $f$:
+# Write $dy$ for the derivative of the loss by $y$, as in lesson "resnet". $y$ is $[x, f(x)]$, so
+# $dy$ has the same two parts: the first $C$ maps, $dy_x$, and the last $k$, $dy_f$. A number of
+# $x$ reaches the loss on two ways: as itself, in the first part, and through $f$, in the second.
+# The chain rule adds them. With $J$ for the matrix of the derivatives of $f$:
 #
 # $$dx = dy_x + J^T \cdot dy_f$$
 #
 # That is ResNet's formula but for one thing: there the same $dy$ stands in both terms, here
-# each has its own. A dense layer at the end of a block sends its gradient straight to every layer
-# before it, with nothing in between. Here is the sum, by hand:
+# each has its own. What follows a block sends its gradient straight to the maps of every layer in
+# it, with nothing in between. Here is the sum, by hand:
 
 # %%
 x = rng.standard_normal((2, C, 5, 6)).astype(np.float32)
@@ -130,8 +128,8 @@ print("dx = dy's old maps + f backward of dy's new maps:", bool(np.allclose(dx, 
 # - $C$ maps for conv1 and $4k$ for conv2, their inputs: what came out of the ReLUs;
 # - for the two ReLUs, what was positive, one byte a number instead of four: a quarter of $C + 4k$.
 #
-# Together $2.25 \cdot (C + 4k)$. Sum that over $L$ layers, with $0 + 1 + \cdots + (L - 1)
-# = L(L - 1)/2$:
+# Together $2.25 \cdot (C + 4k)$. In layer $l$, $C = C_0 + l \cdot k$. Sum that over $L$ layers,
+# with $0 + 1 + \cdots + (L - 1) = L(L - 1)/2$:
 #
 # $$M(L) = 2.25 \cdot (L \cdot (C_0 + 4k) + k \cdot \frac{L(L-1)}{2})$$
 #
@@ -150,11 +148,11 @@ depths = (1, 2, 4, 8, 16, 24)
 measured = [summary(block_of(depth), (C, 16, 16)).memory_backward / UNIT for depth in depths]
 formula = [2.25 * (n * (C + 4 * k) + k * n * (n - 1) / 2) for n in depths]
 for depth, kept, expected in zip(depths, measured, formula, strict=True):
-    print(f"{depth:2d} layers: kept for backward {kept:8.1f} maps, formula {expected:8.1f}; "
-          f"distinct maps computed: {C} + {depth}·{k} = {C + depth * k}")
+    print(f"{depth:2d} layer{'s' * (depth > 1):1s}: kept for backward {kept:8.1f} maps, "
+          f"formula {expected:8.1f}; different maps computed: {C} + {depth}·{k} = {C + depth * k}")
 
 # %% [markdown]
-# The few maps above the formula are the numbers that batch normalisation keeps a channel.
+# The small rest above the formula is what batch normalisation keeps for each channel.
 # From 8 to 16 layers the memory grows 2.8 times; in ever deeper blocks, twice the layers come to
 # need four times as much. And most of what is kept are the same maps, normalised once more.
 #
@@ -172,7 +170,7 @@ class ThriftyBlock(layers.Sequential):
         for layer in self:
             with no_grad():                                     # so the layer keeps nothing
                 y = layer.forward(np.concatenate(maps, axis=1))
-            maps.append(y[:, -k:].copy())                       # its new maps alone
+            maps.append(y[:, -k:].copy())                       # its k new maps alone
         self.remember(maps, y=y)
         return y
 
@@ -183,7 +181,7 @@ class ThriftyBlock(layers.Sequential):
             averages = [(norm.running_mean.copy(), norm.running_var.copy()) for norm in norms]
             layer.forward(np.concatenate(maps[:i + 1], axis=1))     # once more, and it keeps
             for norm, (mean, var) in zip(norms, averages, strict=True):
-                norm.running_mean, norm.running_var = mean, var     # which that forward moved
+                norm.running_mean, norm.running_var = mean, var     # forward had moved them
             dy = layer.backward(dy)                                 # … and forgets again
         return dy
 
@@ -233,8 +231,8 @@ lesson.save(figure, "memory", alt="Maps kept for backward against the number of 
 # %% [markdown]
 # Backward then needs the memory of one layer at a time on top, and the forward pass is paid for
 # twice. One trap: in training, forward moves the running averages of batch normalisation, and a
-# second forward would move them again. So backward puts them back; without these lines the gradient
-# check finds every gradient correct and still says "wrong", for a backward may not change them.
+# second forward would move them again. So backward puts them back. No gradient depends on them; but
+# the gradient check says "wrong" to any backward that changes them.
 #
 # The parameters of a block are quadratic in its depth as well, for the same reason: the 1×1
 # convolutions read more and more maps. Transitions and several blocks keep both in bounds.
@@ -248,8 +246,9 @@ lesson.save(figure, "memory", alt="Maps kept for backward against the number of 
 # %%
 digits = lesson.load("digits", size=8)
 if not lesson.full:
-    few = data.Split(digits.train.images[:400], digits.train.labels[:400])
-    digits = digits._replace(train=few)
+    digits = digits._replace(
+        train=data.Split(digits.train.images[:400], digits.train.labels[:400]),
+        test=data.Split(digits.test.images[:180], digits.test.labels[:180]))
 colours, classes = digits.train.images.shape[1], int(digits.train.labels.max()) + 1
 
 
@@ -295,8 +294,10 @@ lesson.save(figure, "joined", alt="Test errors of networks that concatenate, add
             "dot a seed, with the mean of each")
 
 # %% [markdown]
-# Three seeds, 400 digits and a short training decide no more than this: who is ahead early. And
-# the three differ in width too, for at equal width concatenation would have more parameters.
+# With about half of the digits wrong, none is trained to its end: three seeds, 400 digits to learn
+# from, 180 to test on and four epochs decide no more than who is ahead early. So "confirmed here"
+# hangs on this set-up. And the three differ in width too, for at equal width concatenation would
+# have more parameters.
 #
 # ## 7. What changed
 
@@ -330,8 +331,8 @@ print(f"\nkept for backward, one image: ResNet-50 {before.memory_backward / 2**2
 
 # %%
 assert first.params == 6_480 and carried[-1] + 32 == 1024 and len(carried) == 58
-assert sum(row.params for row in rows) == 769_162
-assert all(report.passed for report in apart) and np.allclose(dx, by_hand)
+assert sum(row.params for row in rows) == 769_162 and rows[1].params == 175_680
+assert np.allclose(dx, by_hand)
 assert np.allclose(measured, formula, rtol=0.02) and 2.8 < measured[4] / measured[3] < 2.9
 assert same and thrifty_report.passed
 assert np.allclose(thrifty, [C + k * n for n in depths], rtol=0.05)

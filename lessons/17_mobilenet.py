@@ -63,9 +63,9 @@ for C in (32, 128, 512):
 #
 # $$w_{o,c,u,v} = p_{o,c} \cdot d_{c,u,v}$$
 #
-# So all filters that read channel $c$ have the same shape $d_c$ and differ only in a
-# factor. A full convolution may have another shape for each pair of channels. In MobileNet,
-# batch normalisation and ReLU stand between the two.
+# So all outputs look at channel $c$ with the same pattern $d_c$ and differ only in a factor. A
+# full convolution may have another pattern for each pair of channels. In MobileNet, batch
+# normalisation and ReLU stand between the two.
 
 # %%
 depthwise = layers.Conv2d(8, 8, 3, padding=1, groups=8, bias=False, rng=1)
@@ -83,13 +83,13 @@ print(f"weights to choose freely: {8 * 9 + 8 * 12} in the pair, {full.weight.val
 # ## 3. Backward: no sum over channels
 #
 # Let $L$ be the loss, $dy$ its derivative by the output $y$ (lesson "gradients"). In the
-# depthwise layer, with stride 1 and $x$ padded by one zero on each side,
+# depthwise layer, with stride 1, $x$ padded by one zero on each side, and $u, v$ from 0 to 2,
 #
 # $$y_{c,i,j} = \sum_u \sum_v d_{c,u,v} \cdot x_{c,i+u,j+v}$$
 #
 # The weight $d_{c,u,v}$ is used at every pixel $i, j$ of channel $c$, times $x_{c,i+u,j+v}$. The
-# chain rule adds up its uses. And $x_{c,r,q}$ is used by each tap $u, v$ for the output at
-# $r - u, q - v$:
+# chain rule adds up its uses. And $x_{c,r,q}$ is used by each weight $d_{c,u,v}$ for the output at
+# $r - u, q - v$ ($dy$ counts as 0 where there is no output):
 #
 # $$\frac{\partial L}{\partial d_{c,u,v}} = \sum_i \sum_j dy_{c,i,j} \cdot x_{c,i+u,j+v}
 # \qquad
@@ -102,7 +102,7 @@ print(f"weights to choose freely: {8 * 9 + 8 * 12} in the pair, {full.weight.val
 dy = rng.standard_normal((2, 8, 6, 7)).astype(np.float32)
 depthwise.zero_grad().forward(x)
 dx = depthwise.backward(dy)
-padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))    # one zero on each side of each map
 dpadded, dw = np.zeros_like(padded), np.zeros_like(depthwise.weight.value)
 for u in range(3):
     for v in range(3):
@@ -117,14 +117,15 @@ print(f"gradient check: {report.verdict}, {report.worst:.0e}")
 # ## 4. The network, one step at a time
 #
 # The small one, for images of 32×32: a convolution, six pairs, a mean, a linear layer. Rows `dw`
-# look around, rows `pw` mix. Look at where the weights are, and the MACs.
+# look around, rows `pw` mix. Most of the weights and of the MACs are in rows `pw`.
 
 # %%
 rows = steps(models.mobilenet_v1_small(rng=0), (1, 32, 32))
 
 # %% [markdown]
 # The network of the paper has thirteen pairs for images of 3×224×224. `width` multiplies all its
-# channels, for those who can afford less. The weights of the 1×1 layers fall with its square.
+# channels, for those who can afford less. The weights of the 1×1 layers fall with its square. The
+# accuracies are the paper's.
 
 # %%
 print(f"{'width':>6s} {'parameters':>12s} {'MACs':>14s}   published top-1, ImageNet")
@@ -198,15 +199,15 @@ lesson.save(figure, "macs_and_seconds", alt="Two bars for each of three sizes: t
 # two. A number that it has fetched from memory takes part in 9 MACs. In the 3×3 convolution it
 # takes part in $9 \cdot O$, and in the 1×1 in $O$. Those two are matrix products here, which use
 # what they have fetched many times; the depthwise layer passes over all numbers once for each of
-# its nine taps, and waits for memory. So the time saved need not be the MACs saved. These times are
-# of this library and your machine, and noisy where other programs run; nothing below depends on
-# them.
+# its nine weights. So the time saved need not be the MACs saved. These times are of this library
+# and your machine, and noisy where other programs run; nothing below depends on them.
 #
 # ## 6. Version 2: thin ends, and no ReLU in them
 #
 # The 1×1 layers do nearly all of the work. So MobileNetV2 passes *thin* maps from block to block
 # and widens only inside: an inverted residual. (The bottleneck of lesson "resnet" is wide
-# outside and thin inside.) With $t = 6$, from 24 channels to 144 and back:
+# outside and thin inside.) Widened six times, from 24 channels to 144 and back; `conv.0` widens,
+# `conv.1` is depthwise, `conv.2` makes thin again:
 
 # %%
 block = models.InvertedResidual(24, 24, 1, 6, rng=0)
@@ -221,7 +222,8 @@ print(f"  gradient check, shortcut included: {block_report.verdict}, {block_repo
 # %% [markdown]
 # The shortcut joins the thin ends. Backward is that of lesson "resnet": $dx = dy + J^T \cdot dy$.
 #
-# The last 1×1 has no activation after it. Why? ReLU sets what is negative to zero: that is gone.
+# The first two convolutions are followed by ReLU6, which is $\min(\max(x, 0), 6)$. The last 1×1 has
+# no activation after it. Why? ReLU sets what is negative to zero: that is gone.
 # Suppose that the information lies in a plane. Put the plane into $n$ channels by a random matrix
 # $T$, apply ReLU, and try to find the way back by the best linear map (least squares). With
 # many channels, what one has lost another one still has. With few, it is gone. The paper shows this
@@ -237,7 +239,7 @@ for axes, n in zip(figure.subplots(1, 5), (2, 3, 5, 15, 40), strict=True):
     for seed in range(20):
         T = np.random.default_rng(seed).standard_normal((2, n))
         channels = np.maximum(spiral @ T, 0)
-        back = channels @ np.linalg.lstsq(channels, spiral, rcond=None)[0]
+        back = channels @ np.linalg.lstsq(channels, spiral, rcond=None)[0]     # the best way back
         lost[n].append(float(((back - spiral) ** 2).sum() / (spiral ** 2).sum()))
         if seed == 0:
             axes.scatter(*back.T, c=angle, cmap="viridis", s=3)
@@ -291,8 +293,7 @@ print(f"full convolutions have fewer errors than pairs: {answer}")
 # %% [markdown]
 # Both were trained briefly on a few hundred images, so the gap says how fast each learns as much as
 # what it can learn. The paper reports the same comparison on ImageNet: 71.7 % right with full
-# convolutions, 70.6 % with pairs (the first number as recalled). There, a ninth of the cost
-# takes one point.
+# convolutions, 70.6 % with pairs (the first number as recalled). There the pairs lose one point.
 #
 # ## 8. What changed
 

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # The family: all of them on one chart
 #
-# The lessons before this one each looked at one network. Which should one take? There is no
-# answer in one number. A network has an accuracy, it costs operations, it has parameters to be
-# stored, and it needs memory to run. This lesson puts the networks of 2012 to 2019 side by side,
+# The lessons before this one each looked at one network. Which should one take? One number does
+# not tell. A network has an accuracy, it costs operations, it has parameters to be stored, and it
+# needs memory to run. This lesson puts the networks of 2012 to 2019 side by side,
 # checks the gradients of their blocks once more, and looks into a sentence that many texts
 # repeat about them.
 #
@@ -35,7 +35,12 @@ rng = np.random.default_rng(0)
 # - MACs: the multiply-accumulates of convolutions and linear layers, counted here;
 # - parameters, counted here;
 # - memory: the parameters, and the outputs of the convolutions and linear layers (the
-#   activations), at four bytes a number. Backward needs those outputs.
+#   activations), at four bytes a number; 1 MiB is 2²⁰ bytes. Training keeps such outputs for
+#   backward.
+#
+# Some names stand for relatives: `plain` is ResNet without its skips, `_bn` is with batch
+# normalisation, `alexnet_owt` is AlexNet on one GPU, without groups, and `resnet50_paper` has its
+# stride in the first 1×1 of a block, as in the paper, not in the 3×3.
 
 # %%
 family = {entry.name: entry for entry in networks()}
@@ -44,17 +49,17 @@ MIB = 2 ** 20
 
 def line(entry: Entry) -> str:
     """A network as a row."""
-    top1 = "–" if entry.top1 is None else f"{entry.top1:.1f}" + ("*" if entry.crops == 10 else " ")
+    top1 = "–" if entry.top1 is None else f"{entry.top1:.1f}" + ("†" if entry.crops == 10 else " ")
     return (f"{entry.name:22s} {entry.year} {top1:>6s} {entry.macs / 1e9:7.2f} G "
-            f"{entry.params / 1e6:7.1f} M {entry.activations / MIB:7.1f} MiB "
+            f"{entry.params / 1e6:8.1f} M {entry.activations / MIB:7.1f} MiB "
             f"{entry.memory / MIB:7.1f} MiB")
 
 
-print(f"{'network':22s} {'year':4s} {'top-1':>6s} {'MACs':>9s} {'parameters':>9s} "
+print(f"{'network':22s} {'year':4s} {'top-1':>6s} {'MACs':>9s} {'parameters':>10s} "
       f"{'activations':>11s} {'memory':>11s}")
 for entry in family.values():
     print(line(entry))
-print("* ten views of each image, averaged: about two points more than with one")
+print("† ten views of each image, averaged: about two points more than with one")
 
 # %% [markdown]
 # These numbers are stored. Do the networks that the library builds have them? Count some again:
@@ -72,7 +77,8 @@ for name in ("alexnet", "googlenet", "resnet50", "densenet121", "mobilenet_v1", 
 # ## 2. The chart
 #
 # Height is accuracy, the way to the right is operations, the area is parameters. Note the scale
-# below: each step to the right multiplies.
+# below: equal steps to the right multiply by equal factors. Hollow circles are the networks with
+# ten views; a * marks what was quoted from memory.
 
 # %%
 lesson.save(chart(), "chart", alt="Top-1 accuracy against operations, one dot a network, its area "
@@ -90,10 +96,6 @@ edge = [a for a in fair if not any(b.top1 > a.top1 and b.macs <= a.macs for b in
 print("not beaten in accuracy for MACs: "
       + ", ".join(entry.name for entry in sorted(edge, key=lambda entry: entry.macs)))
 latest = max(entry.year for entry in fair)
-until = [e for e in fair if e.year <= 2015]
-old_edge = [a for a in until if not any(b.top1 > a.top1 and b.macs <= a.macs for b in until)]
-print("the same, as of 2015:            "
-      + ", ".join(entry.name for entry in sorted(old_edge, key=lambda entry: entry.macs)))
 
 # %% [markdown]
 # ## 3. What the claim says, and what the table says
@@ -115,18 +117,25 @@ for name, entry in four.items():
           f"{entry.top1 / (entry.macs / 1e9):5.1f} points of top-1 for each G MACs")
 
 # %% [markdown]
+# "Efficient" depends on what is divided by what. For each MAC AlexNet has more points than
+# GoogLeNet, and such a ratio favours whatever is small. GoogLeNet's gain is in parameters: a tenth
+# of AlexNet's, and more accuracy.
+#
 # VGG-19 has the most memory because of its parameters. Of activations others have more. And the
 # parameters are there once, the activations once for each image of a batch. For a batch of $N$
-# images
+# images, with $P$ parameters of 4 bytes and activations of $A$ bytes an image,
 #
-# $$\mathrm{memory} = 4 \cdot \mathrm{parameters} + N \cdot \mathrm{activations}$$
+# $$\mathrm{memory} = 4 P + N A$$
 #
-# which is a straight line for each network. Where two lines cross, the order turns round.
+# which is a straight line for each network. Two lines cross where
+# $4 P_1 + N A_1 = 4 P_2 + N A_2$, so at $N = 4 (P_1 - P_2) / (A_2 - A_1)$; there the order turns
+# round. In training a gradient and a momentum are stored for each parameter, too: 12 bytes.
 
 # %%
 vgg, wide = family["vgg19"], family["resnext101_32x8d"]
 crossing = 4 * (vgg.params - wide.params) / (wide.activations - vgg.activations)
-print(f"from {int(np.ceil(crossing))} images on, {wide.label} needs more memory than {vgg.label}")
+print(f"from {int(np.ceil(crossing))} images on, {wide.label} needs more memory than {vgg.label}; "
+      f"with gradients and momentum, from {int(np.ceil(3 * crossing))}")
 
 batch = np.arange(0, 33)
 figure = Figure(figsize=(8, 3.4), layout="constrained")
@@ -176,7 +185,8 @@ lesson.claim("family-cost", "right" if not exceptions else "right, but incomplet
              f"{four['resnet50'].params / 1e6:.0f} M parameters. But ResNet-50 is not in between "
              f"in accuracy, it is the best of the four; and VGG leads in memory by "
              f"its parameters: with {int(np.ceil(crossing))} images or more at once, "
-             f"{wide.label} needs more.")
+             f"{wide.label} needs more (with gradients and momentum, "
+             f"{int(np.ceil(3 * crossing))}).")
 
 # %% [markdown]
 # ## 4. The recipe counts as well
@@ -188,11 +198,11 @@ lesson.claim("family-cost", "right" if not exceptions else "right, but incomplet
 # %%
 again = [entry for entry in family.values() if entry.retrained is not None]
 for entry in again:
-    print(f"{entry.name:18s} {entry.top1:.1f} → {entry.retrained:.1f}: "
-          f"+{entry.retrained - entry.top1:.1f} by the recipe")
+    print(f"{entry.name:18s} {entry.top1:.3f} → {entry.retrained:.3f}: "
+          f"+{entry.retrained - entry.top1:.3f} by the recipe")
 by_recipe = family["resnet50"].retrained - family["resnet50"].top1
 by_depth = family["resnet152"].top1 - family["resnet50"].top1
-print(f"ResNet-50 to ResNet-152, same recipe: +{by_depth:.1f} by 102 more layers")
+print(f"ResNet-50 to ResNet-152, same recipe: +{by_depth:.3f} by 102 more layers")
 
 figure = Figure(figsize=(8, 2.8), layout="constrained")
 axes = figure.subplots()
@@ -215,7 +225,9 @@ lesson.save(figure, "recipes", alt="Top-1 by the first and by the later recipe f
 # ## 5. Every block, one gradient check
 #
 # All these networks are built of a few blocks. Each of them here, with few channels: what it makes
-# of its input, its parameters, and its gradient check, inner branches and gates included.
+# of its input, its parameters, and its gradient check, inner branches and gates included. One is
+# new: MBConv, of EfficientNet (2019), is the inverted residual of lesson "mobilenet" with the gate
+# of lesson "senet", and has $\mathrm{SiLU}(x) = x \cdot \mathrm{sigmoid}(x)$ for ReLU.
 
 # %%
 r = np.random.default_rng(0)
@@ -249,8 +261,8 @@ print(f"{'NASNet-A normal cell':24s} {'2·8×6×6':>9s} {'24×6×6':>9s} "
 # %% [markdown]
 # ## 6. The small ones
 #
-# Each family has a network for images of 32×32 that a laptop can train. Counted, not trained: which
-# of them learns your images best is a question for `scratchnet train`.
+# Each family has a network for images of 32×32 that a laptop can train. They are counted here, not
+# trained: which of them learns your images best is a question for `scratchnet train`.
 
 # %%
 small = {}
@@ -264,6 +276,9 @@ for name, table in sorted(small.items(), key=lambda item: item[1].macs):
 
 # %% [markdown]
 # ## 7. What changed, from the first to the last
+#
+# StochasticDepth, which has not come up before, leaves out a block's branch at random in training,
+# so that the skip alone is left.
 
 # %%
 before, after = what_changed("alexnet", "efficientnet_b0")
@@ -272,7 +287,7 @@ before, after = what_changed("alexnet", "efficientnet_b0")
 # ## What we have seen
 #
 # - Accuracy, operations, parameters and memory are four numbers, and no network is best in all.
-# - VGG leads in operations and in parameters. In memory it leads for up to three images at once.
+# - VGG leads in operations and in parameters, in memory only for a few images at once.
 # - AlexNet does few operations with many parameters, GoogLeNet more with a tenth of them.
 # - The recipe can be worth more than a hundred layers. Compare networks that were trained alike.
 # - Each of the blocks above has passed its gradient check.

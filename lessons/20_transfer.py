@@ -6,9 +6,9 @@
 # So the usual advice is not to begin from nothing: take a network that was trained on something
 # else, give it a new last layer, and train that, or all of it, a little longer.
 #
-# Does it help? It is an experiment like any other, and here are two: one where it does not help,
-# and one where it does. The second half is about the opposite of sharing: several networks
-# that were trained apart, and answer together.
+# Does it help? Here are two experiments: one where it does not help, and one where it does. They
+# are two cases, not a sample of all. The second half is about the opposite of sharing: several
+# networks that were trained apart, and answer together.
 #
 # Donahue et al., "DeCAF: A Deep Convolutional Activation Feature for Generic Visual Recognition",
 # ICML 2014; Yosinski et al., "How Transferable Are Features in Deep Neural Networks?", NIPS 2014.
@@ -57,15 +57,13 @@ def network(channels: int, classes: int, seed: int) -> layers.Sequential:
     )
 
 
-rows = steps(network(3, 5, 0), (3, 16, 16))
-head_share = rows[-1].params / sum(row.params for row in rows)
-print(f"The head holds {head_share:.1%} of the parameters.")
+steps(network(3, 5, 0), (3, 16, 16))
 
 # %% [markdown]
-# Call the features of one image $f$ (64 numbers), the head's weights $W$ and biases $b$, the
-# probabilities that softmax makes of its outputs $p$, and the right answer $t$ (1 for the right
-# class, 0 for the others). The loss is the cross-entropy $L$, and as derived in the file of the
-# softmax layer its gradient at the outputs $z = W f + b$ is $p - t$. Hence
+# Call the features of one image $f$ (64 numbers), the head's weights $W$ and biases $b$. Its
+# outputs are $z_c = \sum_i W_{c,i} f_i + b_c$, softmax makes the probabilities $p$ of them, and
+# $t_c$ is 1 for the right class and 0 for the others. The loss $L$ is the cross-entropy, and its
+# slope $\partial L / \partial z_c$ is $p_c - t_c$ (lesson "linear"). By the chain rule
 #
 # $$\frac{\partial L}{\partial W_{c,i}} = (p_c - t_c) \cdot f_i, \qquad
 # \frac{\partial L}{\partial b_c} = p_c - t_c, \qquad
@@ -79,8 +77,7 @@ print(f"The head holds {head_share:.1%} of the parameters.")
 #
 # `training.freeze` makes a body a fixed function: no step, no weight decay, and layers that behave
 # differently in training (dropout, batch norm) stay as in testing. `training.features` runs the
-# body once, `training.train_head` does the rest. Let us see that the body stays, and what it
-# costs.
+# body once, `training.train_head` does the rest. Does the body stay, and what does an epoch cost?
 
 # %%
 Sets = list[tuple[np.ndarray, np.ndarray]]          # training, validation, test
@@ -90,7 +87,7 @@ def halves(sets: tuple, largest: int = 3000) -> tuple[Sets, Sets]:
     """The first half of the classes, for the donor, and the second half, renumbered from 0."""
     parts = [(np.asarray(images[:largest]), labels[:largest]) for images, labels in sets[:3]]
     parts = [(images / np.float32(255) if images.dtype == np.uint8 else images, labels)
-             for images, labels in parts]
+             for images, labels in parts]           # a reader's own pictures may be bytes
     middle = parts[0][0].mean(axis=(0, 2, 3), keepdims=True)
     half = (int(parts[0][1].max()) + 1) // 2
     return ([(x[t < half] - middle, t[t < half]) for x, t in parts],
@@ -108,6 +105,7 @@ def train(net: layers.Sequential, images: np.ndarray, labels: np.ndarray, epochs
 
 
 def error(net: layers.Sequential, part: tuple[np.ndarray, np.ndarray]) -> float:
+    """The share of wrong answers."""
     return training.evaluate(net, *part)[1]
 
 
@@ -122,8 +120,7 @@ train(net, images, labels, epochs=10, lr=0.02, batch_size=10)
 through = time.perf_counter() - start
 after = net.state_dict()
 stayed = {name: bool((before[name] == after[name]).all()) for name in before}
-print("unchanged after ten epochs:", ", ".join(name for name in stayed if stayed[name]))
-print("changed:                   ", ", ".join(name for name in stayed if not stayed[name]))
+print("changed in ten epochs:", ", ".join(name for name in stayed if not stayed[name]))
 
 start = time.perf_counter()
 kept = training.features(net, images)
@@ -147,11 +144,9 @@ print(f"features kept: {kept.shape}. Ten epochs through the whole network: {thro
 sets = lesson.load("shapes", size=16, train=3000, validation=50, test=1000, difficulty=0.2)
 ours = not isinstance(sets, data.Data)              # not the reader's own
 shapes_donor, shapes_task = halves(sets)
-rows_of = [part[0][0][part[0][1] == c][:2] for part in (shapes_donor, shapes_task)
-           for c in range(int(part[0][1].max()) + 1)]
-names = [name for part, name in ((shapes_donor, "donor"), (shapes_task, "task"))
-         for c in range(int(part[0][1].max()) + 1) for _ in part[0][1][part[0][1] == c][:2]]
-sheet = np.concatenate(rows_of)
+shown = [(image, name) for part, name in ((shapes_donor, "donor"), (shapes_task, "task"))
+         for c in range(int(part[0][1].max()) + 1) for image in part[0][0][part[0][1] == c][:2]]
+sheet, names = np.stack([image for image, _ in shown]), [name for _, name in shown]
 sheet = (sheet - sheet.min()) / (sheet.max() - sheet.min())
 lesson.save(visualize.image_sheet(sheet, names, columns=10), "classes",
             alt="Two rows of small pictures: five kinds of shape that the donor learns, and the "
@@ -166,6 +161,9 @@ lesson.save(visualize.image_sheet(sheet, names, columns=10), "classes",
 # - *new head*: the donor's body frozen, only the head trained;
 # - *random body*: the control. A body as drawn, frozen, only the head trained. If this does as well
 #   as the new head, then the donor's training has given nothing.
+#
+# The first two train for 30 epochs at one rate, the last two for 100. No rate was searched for each
+# way, so a difference may in part be the recipe's.
 
 # %%
 WAYS = ("from nothing", "fine-tuned", "new head", "random body")
@@ -243,23 +241,20 @@ for name, found in (("digits", on_digits), ("shapes", on_shapes)):
                   f"{said[name, way, k]}")
 
 # %% [markdown]
-# On shapes the donor gives a great deal. Presumably it has learned to ignore colour and texture
-# and to look at outlines, and that takes more images than the task has.
+# On shapes the donor helps much. Presumably it has learned to ignore colour and texture and to look
+# at outlines, and that takes more images than the task has. On digits it does not help, and with
+# five labels a class it may even harm. They are white strokes on black, all the same size, in the
+# same place: there is little to ignore. Features that were made to tell 0–4 apart may have lost
+# what would tell a 5 from an 8. Frozen, they have here no fewer errors than random ones. These
+# reasons are guesses; the errors are measured.
 #
-# Digits are another matter. They are white strokes on black, all the same size, in the same place;
-# there is little to ignore, and fifty images are enough to begin from nothing. The donor does not
-# help, and with five labels a class it may even harm. Features that were made to tell 0–4
-# apart keep what distinguishes those; what would tell a 5 from an 8 may be gone. Frozen, they
-# have here no fewer errors than random ones.
+# A longer experiment (`benchmarks/results/training_experiments.json`, three seeds, a rate chosen
+# for each way) went from shapes to digits, 10 labels a digit, and found no help either: mean errors
+# of 5.4 % from nothing, 6.0 % fine-tuned, 35 % with a new head.
 #
-# A longer experiment of this kind (`benchmarks/results/training_experiments.json`, three seeds)
-# took the donor from shapes and the task from digits, 10 labelled images a digit. Beginning from
-# nothing had errors of 4.4 %, 4.4 % and 7.2 %, fine-tuning 5.6 %, 5.8 % and 6.7 %, a new head alone
-# 39 %, 33 % and 32 %. Not better either.
-#
-# So the advice needs two conditions: the task must be hard for the images that it has, and what
-# makes it hard must be what the donor has learned. Photographs, with their changes of light,
-# place and background, are reported to be such a case; that is not tested here.
+# It seems that the advice needs two conditions: the task is hard for the images that it has, and
+# what makes it hard is what the donor has learned. Photographs are reported to be such a case; that
+# is not tested here.
 
 # %%
 both = [said[name, "fine-tuned", FEW[1]] for name in ("shapes", "digits")]
@@ -271,13 +266,13 @@ lesson.claim(
     f"With {FEW[1]} labels a class, fine-tuning against beginning from nothing: shapes "
     f"{means['shapes'][0]:.1%} against {means['shapes'][1]:.1%} ({both[0]}), digits "
     f"{means['digits'][0]:.1%} against {means['digits'][1]:.1%} ({both[1]}); {len(SEEDS)} seeds. "
-    f"The donor must know what the task is short of.")
+    f"It seems that the donor must know what the task is short of.")
 
 # %% [markdown]
 # ## 4. Several networks answer together
 #
-# AlexNet's 15.3 % of 2012 was the mean of seven networks (lesson 6). Let network $m$ of $M$ give
-# the probability $p_m(c)$ to class $c$. The ensemble gives
+# AlexNet's 15.3 % of 2012 was of seven networks, averaged (lesson "alexnet"). Let network $m$ of
+# $M$ give the probability $p_m(c)$ to class $c$. The ensemble gives
 #
 # $$p(c) = \frac{1}{M} \sum_m p_m(c)$$
 #
@@ -286,11 +281,11 @@ lesson.claim(
 # straight line that joins them. So $-\log$ of a mean is at most the mean of the $-\log$ (Jensen's
 # inequality). For the *error* there is no such law. If each of three networks is wrong about
 # one image in three, but about different ones, the ensemble may be right about all. If they
-# are wrong about the same ones, nothing is gained. It depends on how differently they err.
+# are wrong about the same ones, nothing is gained.
 #
 # Five networks learn the task of the shapes from nothing, all from the same 20 images a class;
-# they differ in their first weights. We look at every subset of them. (With five classes the right
-# one is always among the first five, so the top-5 error is 0.)
+# they differ in their first weights alone. We look at every subset of them. (With five classes the
+# right one is always among the first five, so the top-5 error is 0.)
 
 # %%
 MEMBERS = 7 if lesson.full else 5
@@ -308,6 +303,7 @@ truth = shapes_task[2][1]
 
 
 def loss(p: np.ndarray) -> float:
+    """The mean of −log of the probability of the right class."""
     return float(-np.log(p[np.arange(len(truth)), truth]).mean())
 
 
@@ -319,8 +315,7 @@ together = loss(np.mean(answers, axis=0))
 for size, errors in by_size.items():
     print(f"networks: {size}, subsets: {len(errors):2d}, mean error {np.mean(errors):.1%}, "
           f"from {min(errors):.1%} to {max(errors):.1%}")
-print(f"loss: members {', '.join(f'{v:.2f}' for v in losses)}, mean {np.mean(losses):.2f}; "
-      f"ensemble {together:.2f}")
+print(f"loss: mean of the members {np.mean(losses):.2f}, ensemble {together:.2f}")
 
 figure = Figure(figsize=(8, 2.8), layout="constrained")
 axes = figure.subplots()
@@ -336,19 +331,18 @@ lesson.save(figure, "ensemble", alt="Test error against the number of networks t
             "together: it falls, most from one to two and three.")
 
 # %% [markdown]
-# The subsets overlap, so their spread says less than that of seeds; the members themselves are
-# independent draws, and the ensemble is compared with all of them. The price is plain: $M$
-# networks cost $M$ times the training and $M$ times the time for each answer.
-#
-# Compare this with the gain of transfer on the same task: a fine-tuned network has seen more, an
-# ensemble has only asked more often.
+# The ensemble of five is better than the mean of its members, but not always better than its best
+# member: compare the two in the table. Which member is the best is not known before the test. The
+# subsets overlap, so their spread says less than that of seeds, and all members have learned from
+# one draw of images. $M$ networks cost $M$ times the training and $M$ times the time for an answer.
 #
 # ## What we have seen
 #
 # - A network is a body and a head. With the body frozen, its features are computed once, and a
 #   head learns from them in a moment.
-# - On shapes a donor of other shapes saves most of the errors; on digits a donor of other digits
-#   saves none that could be seen. The control, a random body, says what is the donor's doing.
+# - On shapes a donor of other shapes saves more than half of the errors (10 labels a class); on
+#   digits a donor of other digits saves none that could be seen. The control, a random body, says
+#   what is the donor's doing.
 # - The loss of an ensemble is never above its members' mean. Its error usually falls too, as
 #   far as the members err on different images.
 #
@@ -368,6 +362,6 @@ assert means["digits"][0] > 0.6 * means["digits"][1]
 assert table.ensemble.top1 == by_size[MEMBERS][0]
 if ours:
     assert said["shapes", "fine-tuned", 10] == said["shapes", "new head", 10] == "confirmed here"
-    assert means["shapes"][0] < 0.6 * means["shapes"][1]
+    assert means["shapes"][0] < 0.5 * means["shapes"][1]
     assert table.ensemble.top1 < table.mean.top1
 lesson.end()

@@ -1,13 +1,15 @@
 # %% [markdown]
-# # Fast convolution: how the same sum became thousands of times faster
+# # Fast convolution: the same sum, thousands of times faster
 #
-# In AlexNet more than nine tenths of the multiply-accumulates are convolutions (lesson 6). A
-# network can be trained only as fast as its convolutions run. The definition has not changed
-# since 1989; what changed is the order in which its products are computed, and later how many
-# of them there are. Here we go through the ideas one by one, and measure each on this machine.
+# In AlexNet more than nine tenths of the multiply-accumulates are convolutions (lesson "alexnet"),
+# so a network can be trained only as fast as its convolutions run. How can the same sum be had
+# sooner? First by another order of its products, then by fewer of them. Here are the ideas, one by
+# one. Each result must equal the definition's, and each time is what the clock says on the machine
+# that runs the lesson. Yours will differ, so nothing below depends on a time.
 #
-# Every step is checked twice: its result must equal the definition's, and the time is
-# what the clock says here and now. Yours will differ, so nothing below depends on a time.
+# Chellapilla, Puri & Simard, "High Performance Convolutional Neural Networks for Document
+# Processing", 2006, for the columns; Lavin & Gray, "Fast Algorithms for Convolutional Neural
+# Networks", CVPR 2016, for Winograd.
 
 # %%
 import time
@@ -18,8 +20,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-from scratchnet import Layer, Parameter, convolution, gradcheck, naive
-from scratchnet.convolution import Geometry, depthwise, im2col
+from scratchnet import Layer, Parameter, gradcheck, naive
+from scratchnet.convolution import Geometry, im2col
 from scratchnet.lesson import Lesson
 
 lesson = Lesson("fast_convolution")
@@ -28,8 +30,8 @@ threadpool_limits(1, user_api="blas")       # one core, so that methods and not 
 # %% [markdown]
 # ## 1. The definition, as loops
 #
-# A convolution with stride 1 and padding 1 (lesson 6 uses it; the lesson "convolution" explains
-# it) computes for image $n$, filter $o$ and place $i, j$
+# A convolution with stride 1 and padding 1 (lesson "convolution") computes for image $n$, filter
+# $o$ and place $i, j$
 #
 # $$y_{n,o,i,j} = \sum_c \sum_u \sum_v w_{o,c,u,v} \cdot x_{n,c,i+u-1,j+v-1}$$
 #
@@ -71,33 +73,18 @@ print(f"At this speed AlexNet's 724 million MACs take "
       f"{724 / speeds['loops in Python'] / 60:.0f} minutes for one image, forwards only.")
 
 # %% [markdown]
-# The processor is not to blame: it can do thousands of millions a second. For each product
-# Python looks up names and types, makes a number object, and throws it away again. The remedy is
-# to hand over many products at once.
-
-# %% [markdown]
+# The processor can do thousands of millions a second, as the next sections show. But for each
+# product Python looks up names and types, makes a number object, and throws it away again. The
+# remedy is to hand over many products at once.
+#
 # ## 2. im2col: every patch becomes a column
 #
 # One output is a dot product between a filter and a patch of the image. Many dot products
 # between many filters and many patches are a matrix product, and for these there are
 # libraries (BLAS) that have been tuned for decades. So: copy each patch into a column, flatten
-# each filter into a row. Here is an image of 3×3 with a filter of 2×2, no padding.
-
-# %%
-image = np.arange(1, 10).reshape(3, 3)
-kernel = np.array([[1, 0], [0, -1]])
-columns = np.stack([image[i:i + 2, j:j + 2].ravel() for i in (0, 1) for j in (0, 1)], axis=1)
-print("image         columns: one for each of the four places")
-for r in range(4):
-    left = " ".join(map(str, image[r])) if r < 3 else ""
-    print(f"  {left:10s}    {' '.join(map(str, columns[r]))}")
-small = (kernel.ravel() @ columns).reshape(2, 2)
-print("filter as a row:", kernel.ravel(), "  row · columns:", small.ravel())
-
-
-# %% [markdown]
-# With $C$ channels a column has $C \cdot 3 \cdot 3$ numbers, and there are $N \cdot H \cdot W$
-# columns. Nine shifted copies of the padded image, one for each tap of the kernel, fill them:
+# each filter into a row (lesson "convolution", with a small example). A column has
+# $C \cdot 3 \cdot 3$ numbers, and there are $N \cdot H \cdot W$ columns. Nine shifted copies of the
+# padded image fill them, one for each place $u, v$ in the kernel (a *tap*).
 
 
 # %%
@@ -131,23 +118,17 @@ print(f"The batch holds {X.nbytes / 2**20:.0f} MiB, its columns {9 * X.nbytes / 
       f"each pixel is copied nine times.")
 
 # %% [markdown]
-# Backward is two more products of the same kind. With $y = W \cdot \mathrm{columns}$ and the
-# gradient $dy = \partial L / \partial y$ from above, each $y$ is linear in both factors, so
+# Backward is two more products, $dW = dy \cdot \mathrm{columns}^T$ and
+# $d\mathrm{columns} = W^T \cdot dy$, and the way back through the copying (col2im); lesson
+# "convolution" derives them. So a fast matrix product serves all three.
 #
-# $$dW = dy \cdot \mathrm{columns}^T, \qquad d\mathrm{columns} = W^T \cdot dy$$
-#
-# and since one pixel was copied into nine columns, its own gradient is the sum of the nine
-# (col2im). The lesson "convolution" and the exercises derive this in full. So a fast
-# matrix product serves all three.
-
-# %% [markdown]
 # ## 3. Tiles: keep the columns where the processor can reach them
 #
 # Main memory is slow, and a processor keeps a small copy of what it used last: the caches, some
 # tens of kilobytes to some megabytes. Columns of many megabytes are written to memory, and
-# fetched again for the product. If instead we take a few images at a time, copy, multiply, and
-# use the same buffer again, the columns need never leave the cache. No product changes, only
-# their order. How many images at a time are best?
+# fetched again for the product. If instead we take a few images at a time (a *tile*), copy,
+# multiply, and use the same buffer again, the columns need not leave the cache. No product changes,
+# only their order. How many images at a time are best?
 
 
 # %%
@@ -166,7 +147,7 @@ def by_tiles(x: np.ndarray, w: np.ndarray, images: int) -> np.ndarray:
     return y
 
 
-reference = convolution.forward(X, W3, SAME)        # the library's, which is tiled too
+reference = im2col.forward(X, W3, SAME)             # the library's file, which is tiled too
 counts = (1, 2, 4, 8, 16, 32, 64)
 tile_speed = {}
 for count in counts:
@@ -174,12 +155,13 @@ for count in counts:
     tile_speed[count] = macs(X, W3) / t / 1e6
     print(f"{count:2d} images, {count * 9 * X[0].nbytes / 2**20:5.1f} MiB of columns: "
           f"{tile_speed[count]:7,.0f} million MACs a second")
-tiles_right = all(np.allclose(by_tiles(X, W3, n), reference, atol=1e-2) for n in (1, 8))
+tiles_right = all(np.allclose(y, by_columns(X, W3), atol=1e-2)
+                  for y in (by_tiles(X, W3, 1), by_tiles(X, W3, 8), reference))
 speeds["im2col, best tile"] = max(tile_speed.values())
 t = seconds(lambda: im2col.forward(X, W3, SAME))
 speeds["scratchnet's im2col"] = macs(X, W3) / t / 1e6
-print(f"equal to the library: {tiles_right}; the library, with tiles of "
-      f"{im2col.CPU_TILE / 2**20:.0f} MiB: {macs(X, W3) / t / 1e6:,.0f} million")
+print(f"equal to all at once and to scratchnet.convolution.im2col: {tiles_right}; that file, with "
+      f"tiles of {im2col.CPU_TILE / 2**20:.0f} MiB: {macs(X, W3) / t / 1e6:,.0f} million")
 
 figure = Figure(figsize=(8, 2.9), layout="constrained")
 axes = figure.subplots()
@@ -197,9 +179,9 @@ lesson.save(figure, "tiles", alt="Speed against the size of the columns that exi
 # %% [markdown]
 # ## 4. Winograd: fewer products
 #
-# So far each method computed every product of the definition. Winograd found that some can be
-# saved. Take one dimension first: four pixels $d_0 … d_3$, a filter of three taps $g_0, g_1, g_2$,
-# and two outputs,
+# So far each method computed every product of the definition, but some can be saved. Take one
+# dimension first: four pixels $d_0 … d_3$, a filter of three taps $g_0, g_1, g_2$, and two
+# outputs,
 #
 # $$y_0 = d_0 g_0 + d_1 g_1 + d_2 g_2, \qquad y_1 = d_1 g_0 + d_2 g_1 + d_3 g_2$$
 #
@@ -217,19 +199,20 @@ lesson.save(figure, "tiles", alt="Speed against the size of the columns that exi
 # $$m_2 + m_3 = d_2 (g_0 + g_2) + d_1 g_1, \qquad m_2 - m_3 = d_1 (g_0 + g_2) + d_2 g_1$$
 #
 # Adding $m_1 = d_0 g_0 - d_2 g_0$ to the first leaves $d_0 g_0 + d_1 g_1 + d_2 g_2$. Subtracting
-# $m_4 = d_1 g_2 - d_3 g_2$ from the second leaves $d_1 g_0 + d_2 g_1 + d_3 g_2$. As matrices, with
-# $\odot$ for the product number by number:
+# $m_4 = d_1 g_2 - d_3 g_2$ from the second leaves $d_1 g_0 + d_2 g_1 + d_3 g_2$. Each $m$ is a sum
+# of pixels times a sum of taps. Write the sums of pixels as the rows of a matrix $B^T$, those of
+# taps as $G$, and the last step as $A^T$ (all three are in the code below). With $\odot$ for the
+# product number by number,
 #
 # $$y = A^T [(G g) \odot (B^T d)]$$
 #
-# In two dimensions the same is done to the rows and then to the columns. A tile $d$ of 4×4 pixels
-# and a filter $g$ of 3×3 give 2×2 outputs:
+# In two dimensions the same is done to the rows and then to the columns. A tile $d$ is now 4×4
+# pixels of one channel; with a filter $g$ of 3×3 it gives 2×2 outputs:
 #
 # $$Y = A^T [(G g G^T) \odot (B^T d B)] A$$
 #
 # The definition needs 4 outputs · 9 = 36 products; here there are 4 · 4 = 16, or 2.25 times fewer.
-# This is called F(2×2, 3×3): Winograd, 1980; for networks: Lavin & Gray, "Fast Algorithms
-# for Convolutional Neural Networks", CVPR 2016.
+# This is called F(2×2, 3×3) (Winograd, 1980; for networks Lavin & Gray).
 
 # %%
 BT = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
@@ -239,23 +222,18 @@ AT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
 d = np.array([[1, 2, 0, 1], [3, 1, 2, 0], [0, 2, 1, 1], [1, 0, 2, 3]])
 g = np.array([[1, 0, -1], [2, 1, 0], [0, 1, 1]])
 U, V = G @ g @ G.T, BT @ d @ BT.T
-M = U * V + 0.0                                               # the only products that count: 16
+M = U * V + 0.0                     # the only products that count: 16; + 0.0 makes −0 to 0
 Y = AT @ M @ AT.T
 direct = np.array([[np.sum(d[i:i + 3, j:j + 3] * g) for j in (0, 1)] for i in (0, 1)])
-for name, matrix in (("the filter, G g Gᵀ", U), ("the tile, Bᵀ d B", V), ("their product", M)):
-    print(f"{name}:")
-    for row in matrix:
-        print("   ", " ".join(f"{v:6.2f}" for v in row))
+print("G g Gᵀ ⊙ Bᵀ d B:", *(" ".join(f"{v:6.2f}" for v in row) for row in M), sep="\n    ")
 print("2×2 outputs:", Y.ravel(), "  by the definition:", direct.ravel())
 print(f"products: {direct.size}·{g.size} = {direct.size * g.size} by the definition, {M.size} here")
 
 # %% [markdown]
-# The transformations are not free. Each of the four rows of $B^T$ is one addition or subtraction,
-# so $B^T d$ takes 4 for each of 4 columns, and the second side as many: 32. $A^T$ has two rows
-# with three terms each, two additions a row: 4 · 4 for the first side, 4 · 2 for the second, 24.
-# With $C$ channels and $O$ filters, however, a tile is transformed once for all filters, a filter
-# once for all tiles, and the sum over the channels is taken *before* $A^T$. Only the
-# 16 products are there for each pair of channel and filter.
+# The transformations are additions, and not free. But with $C$ channels and $O$ filters a tile is
+# transformed once for all filters, a filter once for all tiles, and the sum over the channels is
+# taken *before* $A^T$. Only the 16 products are there for each pair of channel and filter, and
+# for each of the 16 places they are one matrix product.
 
 
 # %%
@@ -264,7 +242,7 @@ def winograd(x: np.ndarray, w: np.ndarray, images: int = 4) -> np.ndarray:
     N, C, H, W = x.shape
     kind = np.result_type(x, w)
     bt, g, at = (matrix.astype(np.float32) for matrix in (BT, G, AT))
-    U = np.einsum("ap,ocpq,bq->aboc", g, w, g, optimize=True)       # (4, 4, O, C)
+    U = np.einsum("ap,ocpq,bq->aboc", g, w, g, optimize=True)       # G w Gᵀ: (4, 4, O, C)
     U = np.ascontiguousarray(U).reshape(16, len(w), C)
     y = np.empty((N, len(w), H, W), dtype=kind)
     for start in range(0, N, images):
@@ -276,7 +254,7 @@ def winograd(x: np.ndarray, w: np.ndarray, images: int = 4) -> np.ndarray:
         D = bt @ tiles.reshape(4, -1)                               # rows of each tile
         D = bt @ D.reshape(4, 4, -1)                                # columns of each tile
         M = U @ D.reshape(16, C, -1)                                # the sum over channels
-        Y = at @ (at @ M.reshape(4, -1)).reshape(2, 4, -1)          # (2, 2, …)
+        Y = at @ (at @ M.reshape(4, -1)).reshape(2, 4, -1)          # (2, 2, …): Aᵀ M A
         Y = Y.reshape(2, 2, len(w), n, h, v).transpose(3, 2, 4, 0, 5, 1)
         y[start:start + images] = Y.reshape(n, len(w), H, W)
     return y
@@ -294,21 +272,22 @@ print(f"{speeds['Winograd']:,.0f} million MACs of the definition a second, of wh
       f"{speeds['Winograd'] * 16 / 36:,.0f} million are really done")
 
 # %% [markdown]
-# Whether it is worth it is for the clock to say. The product is 2.25 times smaller, but
-# the transformations move more numbers through memory, and in NumPy each of them is a pass of
-# its own. Libraries for GPUs do all of them while the tile is in registers. The rounding is of
-# the usual size; larger tiles, F(4×4, 3×3), save more and lose digits, as recalled from the paper.
+# Whether it is worth it is for the clock to say. The product is 2.25 times smaller, but the
+# transformations move more numbers through memory, and written in NumPy as above each of them is a
+# pass of its own. The rounding is of the usual size; larger tiles, F(4×4, 3×3), save more products
+# and lose digits, as recalled from the paper.
 #
 # ### Backward
 #
-# The gradient of the input is a convolution again: pixel $r, q$ was seen by tap $u, v$ from place
-# $r-u+1, q-v+1$, so
+# The gradient of the input is a convolution again. In the definition pixel $r, q$ meets tap $u, v$
+# where $i + u - 1 = r$ and $j + v - 1 = q$, so at the place $i, j = r-u+1, q-v+1$. It collects the
+# gradient of every output that it went into:
 #
 # $$dx_{n,c,r,q} = \sum_o \sum_u \sum_v w_{o,c,u,v} \cdot dy_{n,o,r-u+1,q-v+1}$$
 #
 # Write $u' = 2 - u$ and $v' = 2 - v$: then $dy$ is read at $r+u'-1, q+v'-1$, as in the definition
 # of section 1. So $dx$ is the same convolution with the filter turned by 180° and $o$ and $c$
-# swapped, and `winograd` computes it as it is. The gradient check decides.
+# swapped, and `winograd` computes it as it is. For $dw$ the columns serve.
 
 
 # %%
@@ -334,46 +313,7 @@ report = gradcheck.check(WinogradConv(3, 4, rng), rng.standard_normal((2, 3, 6, 
 print(report)
 
 # %% [markdown]
-# ## 5. Depthwise: another layer with fewer products
-#
-# Winograd computes the same layer. MobileNet (its lesson follows the paper) changes the layer:
-# each channel gets one filter of its own, which sees no other channel, and a 1×1 convolution
-# mixes the channels afterwards. For each pixel that is
-#
-# - ordinary: $9 \cdot C \cdot O$ products;
-# - depthwise and 1×1: $9 \cdot C + C \cdot O$.
-#
-# The ratio is $1/O + 1/9$. There is no sum over channels in the depthwise part, so there is no
-# matrix product, and the processor waits for memory instead: few products, but slow ones.
-
-# %%
-DW = rng.standard_normal((32, 1, 3, 3)).astype(np.float32)
-PW = rng.standard_normal((32, 32, 1, 1)).astype(np.float32)
-by_groups = Geometry(padding=(1, 1), groups=32)
-depth_right = bool(np.allclose(depthwise.forward(X[:2], DW, by_groups),
-                               im2col.forward(X[:2], DW, by_groups), atol=1e-4))
-tiny = naive.conv2d(X[:1, :2, :6, :6], DW[:2], padding=(1, 1), groups=2)
-depth_right &= bool(np.allclose(depthwise.forward(X[:1, :2, :6, :6], DW[:2],
-                                                  by_groups._replace(groups=2)), tiny, atol=1e-4))
-counted = {"3×3": macs(X, W3), "depthwise": macs(X, DW), "1×1": macs(X, PW)}
-times = {"3×3": seconds(lambda: convolution.forward(X, W3, SAME)),
-         "depthwise": seconds(lambda: convolution.forward(X, DW, by_groups)),
-         "1×1": seconds(lambda: convolution.forward(X, PW, Geometry()))}
-for name in counted:
-    print(f"{name:10s} {counted[name]:>13,} MACs, {times[name]:.3f} s, "
-          f"{counted[name] / times[name] / 1e6:7,.0f} million a second")
-speeds["depthwise"] = counted["depthwise"] / times["depthwise"] / 1e6
-pair_macs, pair_time = (table["depthwise"] + table["1×1"] for table in (counted, times))
-print(f"equal to the definition: {depth_right}. The pair needs "
-      f"{counted['3×3'] / pair_macs:.1f} times fewer products than the 3×3; here it takes "
-      f"{pair_time / times['3×3']:.0%} of its time.")
-
-# %% [markdown]
-# Fewer operations and less time are therefore two statements. A count is the same everywhere; a
-# time belongs to a machine and a program.
-
-# %% [markdown]
-# ## 6. On a GPU
+# ## 5. On a GPU
 #
 # A GPU is a processor with thousands of small arithmetic units and fast memory. `im2col.py` runs
 # there unchanged: its arrays are CuPy's, the product is done by NVIDIA's library, and the tile is
@@ -385,7 +325,7 @@ if lesson.device == "gpu":
     X_gpu, W_gpu = cupy.asarray(X), cupy.asarray(W3)
 
     def on_gpu() -> Any:
-        y = convolution.forward(X_gpu, W_gpu, SAME)
+        y = im2col.forward(X_gpu, W_gpu, SAME)
         cupy.cuda.Device().synchronize()            # it returns before it is done
         return y
 
@@ -398,7 +338,7 @@ else:
     print("No GPU is in use here: this step is left out, and the picture has one bar less.")
 
 # %% [markdown]
-# ## 7. All together
+# ## 6. All together
 
 # %%
 slowest = speeds["loops in Python"]
@@ -408,13 +348,12 @@ for name, speed in speeds.items():
 figure = Figure(figsize=(8, 3.2), layout="constrained")
 axes = figure.subplots()
 names = list(speeds)[::-1]
-axes.barh(names, [speeds[name] for name in names], log=True,
-          color=["tab:grey" if name == "depthwise" else "tab:blue" for name in names])
+axes.barh(names, [speeds[name] for name in names], log=True, color="tab:blue")
 for row, name in enumerate(names):
     axes.text(speeds[name] * 1.15, row, f"{speeds[name]:,.1f}", va="center")
 axes.set(xlabel="million MACs of the definition a second", xlim=(slowest / 3, max(speeds.values())
                                                                  * 20),
-         title="One convolution, several ways (depthwise: another layer)")
+         title="One convolution, several ways")
 axes.spines[["top", "right"]].set_visible(False)
 lesson.save(figure, "ladder", alt="Bars on a logarithmic axis: the speed of each way to compute "
             "a convolution on this machine, from loops in Python upwards.")
@@ -429,7 +368,8 @@ lesson.save(figure, "ladder", alt="Bars on a logarithmic axis: the speed of each
 #   to the machine.
 # - Winograd's F(2×2, 3×3) computes four outputs with 16 products in place of 36, and pays with
 #   additions. The gradient of its input is itself, with the filter turned.
-# - Depthwise convolution is another layer with far fewer products, but slower ones.
+# - A count is the same everywhere; a time belongs to a machine and a program. Another layer with
+#   fewer products, depthwise convolution, is in lesson "mobilenet".
 #
 # ## Exercises
 #
@@ -437,14 +377,11 @@ lesson.save(figure, "ladder", alt="Bars on a logarithmic axis: the speed of each
 # - `scratchnet exercise start im2col`: every patch a column
 # - `scratchnet exercise start col2im`: every copy returns to its pixel
 # - `scratchnet exercise start conv2d`: the layer as a matrix product
-# - `scratchnet exercise start depthwise_conv`: a kernel for each channel
 # - `scratchnet exercise start hunt_col2im`: find the bug where windows overlap
 
 # %%
-assert (small == [[-4, -4], [-4, -4]]).all()
-assert columns_right and tiles_right and depth_right and gpu_right
+assert columns_right and tiles_right and gpu_right
 assert (direct == Y).all() and (direct.size * g.size, M.size) == (36, 16)
 assert np.allclose(ours, reference, atol=1e-2) and max(error.values()) < 1e-5
 assert report.passed, report
-assert round(counted["3×3"] / pair_macs, 1) == round(1 / (1 / 32 + 1 / 9), 1)
 lesson.end()

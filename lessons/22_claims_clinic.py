@@ -3,8 +3,7 @@
 #
 # Texts about these networks copy from each other, and with the facts they copy the slips. The
 # other lessons have looked into sentences about their own network. Here are those that are
-# left: about data, about figures, about training, and one about overfitting that sounds so
-# plausible that it is hardly ever tested.
+# left: about data, about figures, about training, and one about overfitting.
 #
 # There are three ways to examine a sentence. Some can be *counted*, some follow from a *formula*,
 # and some need an *experiment*, with several seeds and the spread shown. Where none of these is
@@ -36,11 +35,11 @@ SEEDS = range(8 if lesson.full else 4)
 #
 # $$\mathrm{gap} = \mathrm{test\ error} - \mathrm{training\ error}$$
 #
-# The reason that is given for padding is that zeros enter the features, as with dropout. But
-# dropout silences numbers at random, anew for each image; the zeros of padding are the same in
-# every image, so there is no chance in them. And padding changes no parameter. A stride changes
-# none of the convolution either; it can only change what comes after it. Count that first: a
-# convolution on 16×16 pixels, and a fully connected layer with 10 outputs right behind it.
+# The reason that is given for padding is that zeros enter the features, as with dropout (lesson
+# "alexnet"). But dropout silences numbers at random, anew for each image; the zeros of padding are
+# the same in every image, so there is no chance in them. And neither padding nor stride changes the
+# number of a convolution's parameters; they can only change what comes after it. Count that
+# first: a convolution on 16×16 pixels, and a fully connected layer with 10 outputs right behind it.
 
 # %%
 behind = {}
@@ -59,6 +58,9 @@ for name, stride, padding in (("padding 1, stride 1", 1, 1), ("no padding, strid
 #
 # Each seed draws new weights and takes 150 other training images; the test images are always the
 # same. So few images can be learned by heart, and then the gap is the test error itself.
+#
+# The images, epochs, rate and difficulty of the shapes are those of one set-up. A pilot with others
+# gave another verdict on padding. So the verdict below hangs on the set-up.
 
 
 # %%
@@ -85,6 +87,7 @@ ours = not isinstance(sets, data.Data)              # not the reader's own
 
 
 def floats(images: np.ndarray) -> np.ndarray:
+    """Bytes, as a reader's own pictures may be, from 0 to 1."""
     images = np.asarray(images)
     return images / np.float32(255) if images.dtype == np.uint8 else images
 
@@ -124,7 +127,8 @@ for row, name in enumerate(VARIANTS):
         axes.plot(values, [row + shift] * len(values), "o", color=color, alpha=0.6,
                   label=f"{what} error" if row == 0 else None)
         axes.plot([np.mean(values)] * 2, [row + shift - 0.12, row + shift + 0.12], color=color)
-axes.set(yticks=range(len(VARIANTS)), yticklabels=list(VARIANTS), xlabel="error; a dot is a seed",
+axes.set(yticks=range(len(VARIANTS)), yticklabels=list(VARIANTS),
+         xlabel="error; a dot is a seed, a line the mean",
          xlim=(-0.02, None), ylim=(2.6, -0.6))
 axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 axes.spines[["top", "right"]].set_visible(False)
@@ -151,19 +155,21 @@ lesson.claim(
     "padding-overfitting", overall,
     f"Equal parameters, {FEW} images, {len(SEEDS)} seeds, test errors: " + ", ".join(
         f"{name} {np.mean(errors[name]['test']):.1%}" for name in VARIANTS) +
-    f". That padding has fewer: {found[0]}; that stride 2 has fewer: {found[1]}. Neither is a "
-    f"remedy as such: padding's zeros are no chance, and a stride removes parameters only from "
-    f"a fully connected layer right behind it.")
+    f". That padding has fewer: {found[0]}; that stride 2 has fewer: {found[1]}. This hangs on the "
+    f"set-up: a pilot with other settings gave another verdict on padding. Padding's zeros are not "
+    f"random, and a stride removes parameters only from a fully connected layer right behind it.")
 
 # %% [markdown]
 # ## 2. How many images are made of one?
 #
 # A crop of size $s$ from an image of size $S$ can begin at $S - s + 1$ rows and as many columns,
 # and each may be mirrored. That is $2 \cdot (S - s + 1)^2$ different images. Here is a small case,
-# drawn until nothing new comes; then the size of the paper, which counts $256 - 224 = 32$
-# positions along an axis, one fewer than there are.
+# drawn 2,000 times; then the size of the paper, which counts $256 - 224 = 32$ positions along an
+# axis, one fewer than there are. The library's `TenCrop` has ten views: four corners and the
+# centre, and their reflections.
 
 # %%
+# every pixel another number, so different crops are different arrays
 picture = np.arange(3 * 12 * 12, dtype=np.float32).reshape(1, 3, 12, 12)
 crop, mirror, rng = data.RandomCrop(8), data.RandomReflection(), np.random.default_rng(0)
 drawn = {mirror(crop(picture, rng), rng).tobytes() for _ in range(2000)}
@@ -235,7 +241,7 @@ lesson.claim("colour-by-brightness", "wrong",
 # ## 5. How AlexNet began, and how it was trained
 #
 # `models.alexnet` is initialised as the paper says, and the paper's recipe is a file
-# (`scratchnet recipe alexnet`). Read both.
+# (`scratchnet recipe alexnet`). The next cell reads both.
 
 # %%
 alexnet = models.alexnet(rng=0)
@@ -250,8 +256,8 @@ for name, layer in alexnet.children():
 del alexnet
 lesson.claim("biases-one", "right, but incomplete",
              f"They are {', '.join(ones)}: of the fully connected layers the hidden ones only; "
-             f"fc8, conv1 and conv3 begin at 0. The authors of Caffe could not train with biases "
-             f"of 1, and took 0.1.")
+             f"fc8, conv1 and conv3 begin at 0. The authors of Caffe are reported to have taken "
+             f"0.1, because with 1 it did not train.")
 
 recipe = training.recipe("alexnet")
 print(f"\nbatches of {recipe.batch_size}; {recipe.optimizer}; {recipe.initialization}")
@@ -275,8 +281,9 @@ lesson.claim("training-recipe", "right, but incomplete",
 #
 # $$\sqrt{\frac{e \cdot (1 - e)}{n}}$$
 #
-# because each image is right or wrong like a coin that falls on one side with probability $e$. The
-# contest had 50,000 validation images (as recalled).
+# because each image is right or wrong like a coin that falls on one side with probability $e$: one
+# such answer (0 or 1) has variance $e (1 - e)$, and the mean of $n$ independent ones an $n$-th of
+# it. The contest had 50,000 validation images (as recalled).
 
 # %%
 chance = math.sqrt(0.154 * (1 - 0.154) / 50_000)
@@ -284,14 +291,9 @@ print(f"top-5 error 15.4 % on 50,000 validation images: give or take {chance:.2%
 print(f"15.4 % − 15.3 % = 0.10 %: {0.001 / chance:.1f} standard deviations")
 lesson.claim("error-15-4", "right, but incomplete",
              f"Both are reported, for the same mean of seven networks: 15.4 % on the validation "
-             f"images, 15.3 % on those of the test. By chance alone either may be off by "
-             f"{chance:.2%}.")
+             f"images, 15.3 % on those of the test. By chance alone the first may well be off "
+             f"by {chance:.2%}.")
 
-images_of = {"15 million images, 22,000 categories (ImageNet)": 15_000_000 / 22_000,
-             "15 million images,  2,000 categories (the sentence)": 15_000_000 / 2_000,
-             "1.2 million images, 1,000 categories (the contest)": 1_200_000 / 1_000}
-for name, each in images_of.items():
-    print(f"{name:54s} {each:6,.0f} images a category")
 lesson.claim("imagenet-2000", "wrong",
              "As the paper reports it, ImageNet has over 15 million images of roughly 22,000 "
              "categories. The contest uses 1,000 of them, with about 1.2 million training images.")
@@ -303,8 +305,9 @@ lesson.claim("contest-2010", "misleading",
 # %% [markdown]
 # ## 7. All claims
 #
-# Here is every sentence of `lessons/claims.toml`, and the lesson that looks into it. Where that
-# lesson has been run beside this one, its verdict stands here too; "not run here" is no verdict.
+# Here is every sentence of `lessons/claims.toml`, and the lesson that looks into it. A lesson
+# writes its verdicts into its output folder (`runs/lesson-NAME`, or that of `--out`). Where that
+# folder lies beside this lesson's, its verdict stands here too; "not run here" is no verdict.
 
 # %%
 told = {}
@@ -324,7 +327,7 @@ for claim in claims.claims().values():
 #   gap between training and test says little without the errors themselves.
 # - A number belongs to a data set, a year and a number of networks. Without them 15.4 and 15.3
 #   look like a contradiction, and 17.0 like the result of a contest.
-# - "Not visible at this scale" is a result too.
+# - "Not visible at this scale" is a result too, of this set-up.
 #
 # ## Exercises
 #

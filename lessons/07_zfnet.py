@@ -3,12 +3,12 @@
 #
 # AlexNet won in 2012, and nobody could say what its filters had learnt. The first layer can be
 # drawn, since its weights are small colour pictures. From the second layer on a weight belongs to
-# a channel that is no colour, and a picture of it says nothing. So the next network was found by
-# trial and error, unless there was a way to see.
+# a channel that is no colour, and a picture of it says nothing. Without a way to see, a better
+# network can only be found by trial and error.
 #
-# Zeiler and Fergus made one: take a single activation and follow it back to the pixels that made
-# it. With it they looked at AlexNet, saw two faults in its first layers, mended them, and won
-# the contest of 2013.
+# Zeiler and Fergus made a way: take a single activation (a number that a layer puts out) and
+# follow it back to the pixels that made it. With it they looked at AlexNet, saw two faults in its
+# first layers, and mended them. Networks of this line won the contest of 2013.
 #
 # Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
 
@@ -29,10 +29,9 @@ threadpool_limits(1, user_api="blas")       # small matrices: a second thread on
 # %% [markdown]
 # ## 1. The network
 #
-# It is AlexNet (lesson 6) with another beginning, and without the two towers. For each layer: the
-# shape of its output, its parameters as kernel · kernel · inputs · outputs + biases, its
-# multiply-accumulates (MACs), and the gradient check, the worst relative error of the backward
-# pass. A "·" stands for nothing to count.
+# It is AlexNet (lesson 6) with another beginning, without the groups, and with pooling before
+# normalisation. The columns are those of lesson 6, and the check again sees small images. A "·"
+# stands for nothing to count.
 
 # %%
 rows = {row.name: row for row in steps(models.zfnet(rng=0), (3, 224, 224))}
@@ -51,9 +50,10 @@ rows = {row.name: row for row in steps(models.zfnet(rng=0), (3, 224, 224))}
 #   times itself, onto that patch, and where patches overlap, they add. This is the *transposed
 #   convolution*.
 #
+# (Local normalisation has no step back: it is passed over.)
+#
 # Here are all three on an image of 6×6 pixels. The filter of 3×3 likes a vertical line: its middle
-# column is 2, the columns beside it −1. In the image there are a long bright line and a short faint
-# one.
+# column is 2, the columns beside it −1. In the image there are a bright line and a faint one.
 
 # %%
 image = np.zeros((1, 1, 6, 6))
@@ -67,7 +67,7 @@ pool = layers.MaxPool2d(2)
 responses = line.forward(image)                                 # 4×4
 rectified = layers.ReLU().forward(responses)
 pooled, places = switches(pool, rectified)                      # 2×2, and where they came from
-print("the filter's responses:", *(f"  {row}" for row in responses[0, 0].astype(int)), sep="\n")
+print(f"the filter's responses:\n{responses[0, 0].astype(int)}")
 print("after ReLU and 2×2 pooling:", pooled[0, 0].tolist())
 print("switches (pixel r·4 + q of the 4×4 map):", places[0, 0].tolist())
 
@@ -82,14 +82,13 @@ paint = layers.ConvTranspose2d(1, 1, 3, bias=False)
 paint.weight.value = line.weight.value
 back = paint.forward(np.maximum(unpooled, 0))
 
-by_library = visualize.descend(layers.Sequential(conv=line, relu=layers.ReLU(), pool=pool),
-                               image, "pool", 0)[-1][1]
-print("the reconstruction:", *(f"  {row}" for row in back[0, 0].astype(int)), sep="\n")
+by_library = visualize.descend(         # the same way down, from channel 0 of the layer "pool"
+    layers.Sequential(conv=line, relu=layers.ReLU(), pool=pool), image, "pool", 0)[-1][1]
+print(f"the reconstruction:\n{back[0, 0].astype(int)}")
 print("equal to visualize.descend:", bool(np.allclose(back, by_library)))
 
-lost = np.zeros_like(unpooled)              # without switches: to the window's upper left corner
-for r, q in np.argwhere(single[0, 0]):
-    lost[0, 0, 2 * r, 2 * q] = single[0, 0, r, q]
+lost = np.zeros_like(unpooled)              # without switches: to each window's upper left corner
+lost[:, :, ::2, ::2] = single
 blind = paint.forward(lost)
 moved = (int(back[0, 0].argmax()) % 6, int(blind[0, 0].argmax()) % 6)
 print(f"The line is in column 4. With switches it is painted in column {moved[0]}, "
@@ -113,25 +112,21 @@ lesson.save(figure, "by_hand", alt="Six small grids of numbers: a line in an ima
 # %% [markdown]
 # ## 3. Is this the gradient?
 #
-# Nearly. Write one row of a convolution with three weights a, b, c as a matrix: every output is a
-# row, every input a column. For five inputs and three outputs
+# Nearly. In lesson 3 a row of a convolution was a matrix A, and its backward pass dx = Aᵀ dy. With
+# three weights a, b, c, pixel $x_3$ stands in three outputs, each time with another weight:
 #
 # $$y_1 = a x_1 + b x_2 + c x_3 \qquad y_2 = a x_2 + b x_3 + c x_4 \qquad
 # y_3 = a x_3 + b x_4 + c x_5$$
 #
-# The slope of the loss with respect to $x_3$ collects all outputs that $x_3$ is in, each with the
-# weight beside it:
-#
 # $$\frac{\partial L}{\partial x_3} = c \cdot dy_1 + b \cdot dy_2 + a \cdot dy_3$$
 #
-# That is the matrix with rows and columns exchanged, the transposed one: output 1 paints c onto
-# pixel 3, output 2 paints b, output 3 paints a. So the backward pass of a convolution *is*
-# the transposed convolution. Unpooling is the backward pass of max pooling likewise: the winner
-# of a window has slope 1, the others 0.
+# Output 1 paints c onto pixel 3, output 2 paints b, output 3 paints a. So the backward pass of a
+# convolution *is* the transposed convolution. Unpooling likewise is the backward pass of max
+# pooling (lesson 4): the winner of a window has slope 1, the others 0.
 #
-# Only ReLU differs. The gradient passes where the number on the way *up* was positive; the
-# deconvnet passes where the signal on the way *down* is. A third rule, guided
-# backpropagation, asks for both.
+# Only ReLU differs (and normalisation, which has a gradient). The gradient passes where the number
+# on the way *up* was positive; the deconvnet passes where the signal on the way *down* is. A third
+# rule, guided backpropagation, asks for both.
 
 # %%
 up, down = np.array([-1.0, 2.0, 3.0, -4.0]), np.array([5.0, -6.0, 7.0, -8.0])
@@ -142,7 +137,7 @@ deconvnet = np.maximum(down, 0)
 guided = gradient * (down > 0)
 for name, values in (("x on the way up", up), ("signal from above", down),
                      ("gradient", gradient), ("deconvnet", deconvnet), ("guided", guided)):
-    print(f"{name:18s}" + "".join(f"{v + 0.0:5.0f}" for v in values))
+    print(f"{name:18s}" + "".join(f"{v + 0.0:5.0f}" for v in values))      # + 0.0: no "-0"
 paint_is_backward = line.backward(unpooled)
 print("painting equals the convolution's backward:", bool(np.allclose(paint_is_backward, back)))
 
@@ -151,7 +146,7 @@ print("painting equals the convolution's backward:", bool(np.allclose(paint_is_b
 #
 # The pictures are drawn shapes (discs, stars, arrows, …) in any colour, size and place. The network
 # has ZFNet's order of layers for images of 32×32; it is narrower, has one fully connected layer
-# less, and pools twice, not three times.
+# less, and pools twice, not three times. The recipe is that of lesson 4.
 
 # %%
 sets = lesson.load("shapes", size=32, train=1300, validation=50, test=300, difficulty=0.1)
@@ -199,9 +194,9 @@ print(f"{epochs} epochs; error on {len(test[1])} pictures it has not seen: {erro
 # %% [markdown]
 # ## 5. What a feature responds to
 #
-# For a feature we look for the nine test pictures that excite it most, go down from the strongest
-# activation of each, and show the reconstruction beside the patch that the activation can see. We
-# take the two features of each layer whose mean activation is largest.
+# A feature is one channel of a layer, after its ReLU. Take the nine test pictures that excite it
+# most, go down from the strongest activation of each, and show the reconstruction beside the patch
+# that the activation can see. Shown are the two features of each layer with the largest mean.
 
 
 # %%
@@ -226,25 +221,25 @@ for layer in chosen:
     print(f"{layer}: an activation can see {side:.0f}×{side:.0f} pixels")
 
 # %% [markdown]
-# The first layer sees 5×5 pixels: an edge or a colour. Deeper, an activation can see the whole
-# picture or nearly (sizes above 32 reach beyond it), but its reconstruction lights up only where a
-# part of the outline lies. The nine pictures of a feature need not be of one class: what they share
-# is the part.
+# The first layer sees 5×5 pixels: an edge or a colour. Its nine reconstructions are alike, because
+# below it there is nothing but its own filter to paint. Deeper, an activation can see the whole
+# picture (sizes above 32 reach beyond it), but its reconstruction is strong only in one part of
+# it, often along an outline. The nine pictures of a feature need not be of one class.
 #
 # Two warnings. A reconstruction shows a pattern in *this* image that excites the feature; it is not
-# the feature. And a picture from an untrained network has edges, too: look at what differs
-# between features, not at how much it resembles the image.
+# the feature. And with the filters of a network that has learnt nothing one gets edges, too (not
+# shown here): look at what differs between features, not at how much it resembles the image.
 
 # %% [markdown]
 # ## 6. Occlusion: what may not be hidden
 #
-# Does the network look at the object or at its surroundings? Cover a square with grey, ask for the
-# probability of the right class, and move the square. Nothing is differentiated, so it works for
-# any function of an image. The picture shown is the one of eight that a square hurts most.
+# Does the network look at the object or at its surroundings? Cover a square of 12×12 pixels with
+# grey (here 0, the mean image), ask for the probability of the right class, and move the square: 36
+# places, 4 pixels apart. Nothing is differentiated, so it works for any function of an image. The
+# picture shown is the one of eight that suffers most on average.
 
 # %%
-answers = training.predict(net, test[0]).argmax(axis=1)
-right = np.flatnonzero(answers == test[1])[:8]
+right = np.flatnonzero(training.predict(net, test[0]).argmax(axis=1) == test[1])[:8]
 maps = [occlusion(net, test[0][n:n + 1], int(test[1][n]), size=12, stride=4, grey=0.0)
         for n in right]
 at_corners = [found.p[[0, 0, -1, -1], [0, -1, 0, -1]].mean() for found in maps]
@@ -266,25 +261,28 @@ one.imshow(picture / max(picture.max(), 1), cmap="gray")
 one.add_patch(Rectangle((found.lefts[q] - 0.5, found.tops[r] - 0.5), 12, 12, facecolor="0.5",
                         edgecolor="white"))
 one.set_title("the square where it hurts most", fontsize=9)
-image_of_p = two.imshow(found.p, cmap="viridis", vmin=0, vmax=1)
+figure.colorbar(two.imshow(found.p, cmap="viridis", vmin=0, vmax=1), ax=two, shrink=0.8)
 two.set_title("probability, by the square's place", fontsize=9)
-figure.colorbar(image_of_p, ax=two, shrink=0.8)
-image_of_drop = three.imshow(drop, cmap="RdBu_r", vmin=-abs(drop).max(), vmax=abs(drop).max())
+figure.colorbar(three.imshow(drop, cmap="RdBu_r", vmin=-abs(drop).max(), vmax=abs(drop).max()),
+                ax=three, shrink=0.8)
 three.set_title("what covering a pixel takes (red)", fontsize=9)
-figure.colorbar(image_of_drop, ax=three, shrink=0.8)
 for axes in (one, two, three):
     axes.set(xticks=[], yticks=[])
 lesson.save(figure, "occlusion", alt="A shape with a grey square on it, the probability of its "
             "class for each place of the square, and the loss of probability at each pixel.")
 
 # %% [markdown]
+# The least of 36 numbers is lower than the mean of four of them in any case; what counts is by how
+# much. A corner takes little, some other square nearly all: the network looks at the object.
+#
 # ## 7. What the pictures changed
 #
 # In AlexNet's first layers Zeiler and Fergus saw two things. Some filters of conv1 had learnt
-# nothing, and mid frequencies were missing. And in conv2 there were patterns that no picture
-# has: *aliasing*, from the stride of 4. Looking at every fourth pixel, one cannot tell a fine
-# stripe from a coarse one. Stripes of 5 pixels show it: take only every fourth sample, or every
-# second one, and ask which wave the samples look like.
+# nothing, and others answered to very fine or very coarse patterns, few to those between. And in
+# conv2 there were patterns that no picture has: *aliasing*, from the stride of 4. Who looks at
+# every fourth pixel cannot tell a fine stripe from a coarse one. Take stripes of 5 pixels (from one
+# bright middle to the next), look at every fourth pixel or every second one, and ask which wave the
+# samples look like. (The Fourier transform, np.fft.rfft, says how much of each wave is in them.)
 
 # %%
 period, pixels = 5.0, np.arange(80)
@@ -314,37 +312,34 @@ lesson.save(figure, "aliasing", alt="Stripes of five pixels sampled with stride 
 # periods above 8 pixels, stride 2 those above 4. (A filter of 11×11 can blur some of
 # the fine stripes away before they are sampled; what it keeps of them, it keeps wrongly.)
 #
-# The cure is a conv1 of 7×7 with stride 2. Its price: fewer weights, but four times as many
-# places.
+# The cure is a conv1 of 7×7 with stride 2. It has fewer weights, but four times as many places.
+# AlexNet and ZFNet have the same kinds of layers, so the table has only their sums:
 
 # %%
 alexnet, zfnet = what_changed("alexnet", "zfnet")
 firsts = {name: next(row for row in table.rows if row.name == "conv1")
           for name, table in (("alexnet", alexnet), ("zfnet", zfnet))}
-for name, row in firsts.items():
-    print(f"{name:8s} conv1: {'×'.join(map(str, row.output_shape)):>10s}, {row.params:,} "
-          f"parameters, {row.macs:,} MACs")
-print("weights: 11·11·3·96 = 34,848 and 7·7·3·96 = 14,112;")
-print(f"places: 55·55 = 3,025 and 110·110 = 12,100; MACs "
-      f"×{firsts['zfnet'].macs / firsts['alexnet'].macs:.2f}")
+for (name, row), weights, places in zip(firsts.items(), ("11·11·3·96", "7·7·3·96"),
+                                        ("55·55", "110·110"), strict=True):
+    print(f"{name:8s} conv1: {weights} + 96 = {row.params:,} parameters, "
+          f"{weights}·{places} = {row.macs:,} MACs")
 
 # %% [markdown]
-# The two accuracies do not compare: AlexNet's is of one crop of each picture, ZFNet's the mean of
-# ten, which gains some points for any network. The authors' own Table 2 compares alike: their copy
-# of AlexNet has 40.5 % top-1 and 18.1 % top-5 error, this network 38.4 % and 16.5 %. More than
-# conv1 was changed, so the difference is not conv1's alone: conv2, conv4 and conv5 are no longer
-# cut in two groups, which doubles their weights.
+# The two accuracies do not compare. A crop is a piece of 224×224 pixels cut out of the larger
+# photograph: AlexNet's number is of one crop, ZFNet's of the mean answer to ten, which gains some
+# points for any network. The authors' own Table 2 compares alike: their copy of AlexNet has 40.5 %
+# top-1 and 18.1 % top-5 error, this network 38.4 % and 16.5 %. Nor is that conv1's alone: conv2,
+# conv4 and conv5 are no longer cut in two groups, which doubles their weights.
 
 # %% [markdown]
 # ## What we have seen
 #
 # - The deconvnet answers each step with one back: a maximum returns to its switch, a ReLU cuts the
 #   signal that comes down, a convolution paints its filter.
-# - But for ReLU (and normalisation) that is the backward pass, so a library with backward has it
-#   for nothing.
+# - But for ReLU (and normalisation) that is the backward pass, which a library has already.
 # - Without switches the reconstruction is at the wrong place.
-# - Deeper features see more of the image, and occlusion tells where the network looks without
-#   any derivative.
+# - Deeper features see more of the image. Occlusion tells, without a derivative, where the network
+#   looks.
 # - Stride 4 takes stripes of 5 pixels for stripes of 20; stride 2 does not.
 #
 # ## Exercises
@@ -352,7 +347,7 @@ print(f"places: 55·55 = 3,025 and 110·110 = 12,100; MACs "
 # - `scratchnet exercise start max_unpool`
 # - `scratchnet exercise start lrn`
 # - `scratchnet exercise start overlapping_pool`
-# - Cover the pictures with squares of 6×6 instead of 12×12. Where is one edge enough?
+# - Cover the pictures with squares of 6×6 instead of 12×12. Where is one square still enough?
 
 # %%
 assert rows["conv1"].params == 14_208 and sum(row.params for row in rows.values()) == 62_357_608

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # GoogLeNet: side by side, and cheap
 #
-# In 2014 the way to a better network was a larger one: more layers, more channels. VGG-16 (of the
-# same year) has 138 million parameters and needs 15.5 billion multiply-accumulates for an
-# image. GoogLeNet won the contest of that year with 22 layers, 7 million parameters and
-# 1.6 billion. Two questions led to it. Which filter size is right for a layer, when an object
+# In 2014 the way to a better network was a larger one: more layers, more channels. VGG-16
+# (lesson 8) has 138 million parameters and needs 15.5 billion multiply-accumulates (MACs)
+# for an image. GoogLeNet won the contest of that year with 22 layers, 7 million parameters and
+# 1.6 billion MACs. Two questions led to it. Which filter size is right for a layer, when an object
 # may be small or large in the image? Its answer: several sizes side by side. And how can that
-# be paid for? With 1×1 convolutions.
+# be paid for? With the 1×1 convolutions of lesson 9.
 #
 # Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
 
@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from scratchnet import gradcheck, layers, models, visualize
 from scratchnet.cost import params_sum, summary
 from scratchnet.lesson import Lesson, steps, what_changed
+from scratchnet.lesson.steps import check_small
 from scratchnet.models.googlenet import INCEPTION, conv_relu, inception_module
 
 lesson = Lesson("googlenet")
@@ -30,7 +31,8 @@ rng = np.random.default_rng(0)
 # Take the image as it is at one place in the network: 192 channels of 28×28. Look at it with
 # filters of 1×1, 3×3 and 5×5, and take the maximum of each 3×3 window too (stride 1, so that the
 # side stays). Each of the four is a *branch*. Padding keeps all outputs at 28×28, so that they
-# can be *concatenated*: laid on top of one another, as more channels of one image.
+# can be *concatenated*: laid on top of one another, as more channels of one image. The layer
+# `Concat` does that with the branches it is given.
 #
 # The paper calls this the naive version. Its price, with the numbers of filters of the network's
 # first module, called 3a:
@@ -76,7 +78,7 @@ naive = count(naive_module(192, 64, 128, 32), (192, 28, 28))
 # %%
 channels, grown = 192, []
 for name in ("3a", "3b", "4a", "4b"):
-    ch1, _, ch3, _, ch5, _ = INCEPTION[name]
+    ch1, _, ch3, _, ch5, _ = INCEPTION[name]    # filters 1×1, before 3×3, 3×3, before 5×5, 5×5, …
     grown.append(ch1 + ch3 + ch5 + channels)
     print(f"naive {name}: {ch1} + {ch3} + {ch5} + {channels} = {grown[-1]} channels")
     channels = grown[-1]
@@ -84,9 +86,9 @@ for name in ("3a", "3b", "4a", "4b"):
 # %% [markdown]
 # ## 2. Reductions
 #
-# A 1×1 convolution mixes the channels of each pixel and looks at no neighbour. With fewer
-# filters than there are channels, it is a summary of them. GoogLeNet puts one *before* the 3×3 and
-# before the 5×5 (the reduction), and one *after* the maximum (the projection):
+# A 1×1 convolution with fewer filters than channels sums up each pixel's channels. GoogLeNet puts
+# one *before* the 3×3 and before the 5×5 (the reduction), and one *after* the maximum (the
+# projection):
 #
 # - 1×1, 64 filters
 # - 1×1, 96 filters, then 3×3, 128 filters
@@ -103,8 +105,8 @@ print(f"The 5×5 branch: {before5:,} parameters before, {after5:,} after, "
       f"{before5 / after5:.1f} times fewer")
 
 # %% [markdown]
-# What would each of the nine modules cost without reductions, if it were given the channels that it
-# has in the paper? With C channels in and a side of S, a k×k convolution with F filters has
+# What would each of the nine modules cost without reductions, if it were given as many channels as
+# in the paper? With C channels in and a side of S, a k×k convolution with F filters has
 # $k \cdot k \cdot C \cdot F \cdot S \cdot S$ MACs.
 
 # %%
@@ -134,7 +136,7 @@ lesson.save(figure, "reductions", alt="Million MACs of the nine Inception module
             "reductions: naive is two to five times higher in every module")
 
 # %% [markdown]
-# So the module does not stack the outputs of three filters and a maximum only:
+# So the module does more than to concatenate (stack) the outputs of three filters and a maximum:
 
 # %%
 lesson.claim("inception-stacked", "right, but incomplete",
@@ -146,7 +148,7 @@ lesson.claim("inception-stacked", "right, but incomplete",
 # %% [markdown]
 # ## 3. Backward: split, and add
 #
-# Let $L$ be the loss, and write $dy$ for $\partial L / \partial y$. Forward, the outputs are
+# Let $L$ be the loss and $dy$ its slope $\partial L / \partial y$. Forward, the outputs are
 # concatenated: $y = [f_1(x), f_2(x), f_3(x), f_4(x)]$. Each number of $y$ came from one branch, so
 # backward $dy$ is cut into the channels of each branch: $dy = [dy_1, dy_2, dy_3, dy_4]$.
 #
@@ -156,8 +158,9 @@ lesson.claim("inception-stacked", "right, but incomplete",
 # $$dx = \sum_k J_k^T \cdot dy_k$$
 #
 # $J_k$ is the matrix of the slopes of branch $k$: row $j$, column $i$ is the slope of its output
-# $j$ in its input $i$. Each term is what the branch's own backward returns. An example small enough
-# to do by hand: one pixel, one channel, two branches that multiply by 2 and by −3.
+# $j$ in its input $i$. Number $i$ of $J_k^T \cdot dy_k$ is the sum over $j$ of that slope times
+# $dy_j$, and that is what the branch's own backward returns. An example small enough to do by hand:
+# one pixel, one channel, two branches that multiply by 2 and by −3.
 
 # %%
 two = layers.Concat(a=layers.Conv2d(1, 1, 1, bias=False, rng=0),
@@ -167,6 +170,7 @@ y = two.forward(np.full((1, 1, 1, 1), 5, dtype=np.float32))
 dx = two.backward(np.array([1, 10], dtype=np.float32).reshape(1, 2, 1, 1))
 print(f"x = 5, y = {y.ravel().tolist()};  dy = [1, 10], dx = 2·1 + (−3)·10 = {dx.item():.0f}")
 
+# Six channels in; 3, 4, 3 and 2 out of the branches, so dy is cut at 3, 7 and 10.
 module = inception_module(6, 3, 2, 4, 2, 3, 2, rng=rng).astype("float64")
 x, dy = rng.standard_normal((2, 6, 5, 5)), rng.standard_normal((2, 12, 5, 5))
 module.forward(x)
@@ -184,19 +188,27 @@ print(f"a module: its dx and the sum of its branches' differ by {apart:.0e} at m
 # ## 4. The network, one step at a time
 #
 # First comes the *stem*: plain layers that bring 224×224 pixels down to 28×28 before the first
-# module. A module is one row of the table. "As inception_3a" means built from the same
-# kinds of layers, so its check is not run again; the rows of one convolution and a ReLU are
-# treated likewise. Where the side is halved, pooling rounds up (112, 56, 28, 14, 7), as in Caffe.
-# Local response normalisation is that of lesson "alexnet".
+# module. A module is one row of the table; so is a convolution of the stem with its ReLU. Where
+# the side is halved, pooling rounds up (112, 56, 28, 14, 7), as in Caffe, a library of that time.
+# Local response normalisation is that of lesson 6. The check of all nine modules would take most of
+# this lesson's time. They run the same code with other numbers of channels, so the table leaves the
+# checks out ("·"). After it come those of the stem, of the first module, of the last and of fc.
 
 # %%
 net = models.googlenet(rng=0)
 trunk = layers.Sequential(**{name: layer for name, layer in net.children()
                              if not name.startswith("aux")})
-rows = {row.name: row for row in steps(trunk, (3, 224, 224))}
+rows = {row.name: row for row in steps(trunk, (3, 224, 224), check=False)}
+checks = {name: check_small(rows[name].layer.train(), shape) for name, shape in (
+    ("conv1", (3, 224, 224)), ("norm1", (64, 56, 56)), ("conv2", (64, 56, 56)),
+    ("inception_3a", (192, 28, 28)), ("inception_5b", (832, 7, 7)), ("fc", (1024,)))}
+print("gradients: " + "; ".join(f"{name} {check.verdict}, {check.worst:.0e}"
+                                for name, check in checks.items()))
 stem = [rows[name] for name in ("conv1", "conv2_reduce", "conv2")]
 all_params, all_macs = (sum(getattr(row, what) for row in rows.values())
                         for what in ("params", "macs"))
+for row in stem:
+    print(f"{row.name:12s} {params_sum(row.layer.conv)} = {row.params:,}")
 print(f"The stem: {sum(row.params for row in stem) / all_params:.1%} of the parameters, "
       f"{sum(row.macs for row in stem) / all_macs:.0%} of the MACs")
 dense = 7 * 7 * 1024 * 1000 + 1000
@@ -205,16 +217,17 @@ print(f"A linear layer on all 7×7×1024 numbers would have {dense:,} parameters
 
 # %% [markdown]
 # The stem has hardly any weights but many places to use them: a weight at 112×112 is used 12,544
-# times, one at 7×7 only 49 times. At the end stands the mean of each map, as in lesson
-# "one_by_one", instead of VGG's large linear layers.
+# times, one at 7×7 only 49 times. At the end stands the mean of each map, as in lesson 9, instead
+# of VGG's large linear layers. The 22 layers are those with weights on the longest way: 3 in the
+# stem, 2 in each of 9 modules, and fc.
 #
 # ## 5. Auxiliary heads
 #
-# 22 layers were many in 2014; there was no batch normalisation and no shortcut. The authors feared
-# that too little of the gradient would reach the first layers. So they put two more
+# 22 layers were many in 2014; the remedies of lessons 11 and 12 were not known yet. The authors
+# feared that too little of the gradient would reach the first layers. So they put two more
 # classifiers halfway up, on the outputs of 4a and 4d: the *auxiliary heads*. Mean pooling 5×5 with
-# stride 3 leaves 4×4, a 1×1 convolution leaves 128 channels, two linear layers follow. In
-# training their losses count 0.3 each; afterwards they are thrown away:
+# stride 3 leaves 4×4, a 1×1 convolution leaves 128 channels (so 4·4·128 = 2048 numbers), two linear
+# layers follow. In training their losses count 0.3 each; afterwards they are thrown away:
 #
 # $$L = L_0 + 0.3 \cdot L_1 + 0.3 \cdot L_2$$
 #
@@ -236,29 +249,31 @@ print(f"both heads: {head_params:,} parameters, the network without them {all_pa
 # and backward. We do it twice for the same weights: with the heads at 0.3, and at 0, which leaves
 # them out. For each layer we divide the size (root mean square) of its weights' gradient
 # with heads by that without; for each part of the network we take the mean over its layers.
-# Five small networks of five modules on digits, and the large one on two images of noise,
-# all with weights as drawn.
+# Five small networks of five modules (heads on 4a and 4b) on digits, and the large one on two
+# images of noise, all with weights as drawn.
 
 
 # %%
-def gain(net: models.GoogLeNet, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Size of the gradient with heads / without, for each part of the trunk."""
+def gain(net: models.GoogLeNet, images: np.ndarray, labels: np.ndarray
+         ) -> tuple[dict[str, float], dict[str, float]]:
+    """Size of the gradient with heads / without, for each part of the trunk; and the size without,
+    for each layer."""
     flows = [visualize.gradient_flow(net, images, labels, auxiliary=a) for a in (0.3, 0.0)]
+    with_heads, without = (dict(zip(f.names, f.rms("grad")[0], strict=True)) for f in flows)
     parts: dict[str, list[float]] = {}
-    for name, with_heads, without in zip(flows[0].names, *(f.rms("grad")[0] for f in flows),
-                                         strict=True):
+    for name in without:
         if not name.startswith("aux"):
-            parts.setdefault(name.split(".")[0], []).append(float(with_heads / without))
-    return {name: float(np.mean(ratios)) for name, ratios in parts.items()}
+            parts.setdefault(name.split(".")[0], []).append(with_heads[name] / without[name])
+    return {name: float(np.mean(ratios)) for name, ratios in parts.items()}, without
 
 
 digits = lesson.load("digits", size=32)
 colours, classes = digits.train.images.shape[1], int(digits.train.labels.max()) + 1
 batch = digits.train.images[:48] - digits.train.images.mean(axis=0), digits.train.labels[:48]
 seeds = range(10) if lesson.full else range(5)
-small = [gain(models.googlenet_small(classes, colours, rng=seed), *batch) for seed in seeds]
+small = [gain(models.googlenet_small(classes, colours, rng=seed), *batch)[0] for seed in seeds]
 noise = rng.standard_normal((2, 3, 224, 224), dtype=np.float32)
-large = gain(net, noise, np.array([1, 7]))
+large, sizes = gain(net, noise, np.array([1, 7]))
 for name in small[0]:
     values = [table[name] for table in small]
     print(f"{name:14s} small networks: {np.mean(values):4.2f}  ("
@@ -283,8 +298,6 @@ for axes, tables, title in zip(figure.subplots(1, 2, sharey=True), (small, [larg
 lesson.save(figure, "heads", alt="Size of the gradient with auxiliary heads divided by that "
             "without, from the first layer to the last: above 1 below the heads, 1 above them")
 
-sizes = visualize.gradient_flow(net, noise, np.array([1, 7]), auxiliary=0)
-sizes = dict(zip(sizes.names, sizes.rms("grad")[0], strict=True))
 left = sizes["conv1.conv"] / sizes["inception_5b.b2.conv.conv"]
 print(f"GoogLeNet without heads: the gradient of conv1 is {sizes['conv1.conv']:.2g}, that of the "
       f"3×3 in 5b {sizes['inception_5b.b2.conv.conv']:.2g}, a factor of {left:.2g}")
@@ -293,21 +306,20 @@ print(f"GoogLeNet without heads: the gradient of conv1 is {sizes['conv1.conv']:.
 # %% [markdown]
 # Above the second head nothing changes: the ratio is 1. Below it the gradient is larger, but by
 # less than a factor of two on average. Is that a rescue? It would be, if without heads nothing
-# arrived. But the last line says that it arrives: weights drawn to fit the ReLU (lesson
-# "activations") keep its size over 22 layers.
-# The authors themselves, as recalled, later found the heads' effect to be minor, about half a per
-# cent. Networks with batch normalisation have done without them, or kept one as a regulariser.
+# arrived. But the last line says that it arrives: weights drawn to fit the ReLU (He's rule,
+# lesson 5) keep its size over 22 layers. This is about fresh networks; what the heads do to the
+# error, the flow does not say. The authors report a minor effect, of about half a point.
 #
 # ## 6. What changed
 #
-# Against the network in network of lesson "one_by_one". The parameters of this table include the
-# two heads, the MACs do not. The accuracies are those of single centre crops, as published with the
-# Caffe models.
+# Against the network in network of lesson 9. Parameters and MACs are those of the network without
+# heads; in the numbers of layers the heads are included. The accuracies are those of single centre
+# crops, as published for models trained with Caffe.
 
 # %%
 _, after = what_changed("nin", "googlenet")
-vgg = 138_357_544, 15_470_264_320                   # lesson "vgg"
-print(f"VGG-16 / GoogLeNet without heads: parameters {vgg[0] / all_params:.0f}×, "
+vgg = 138_357_544, 15_470_264_320                   # lesson 8
+print(f"VGG-16 / GoogLeNet: parameters {vgg[0] / all_params:.0f}×, "
       f"MACs {vgg[1] / all_macs:.1f}×")
 
 # %% [markdown]
@@ -325,11 +337,9 @@ print(f"VGG-16 / GoogLeNet without heads: parameters {vgg[0] / all_params:.0f}×
 #
 # ## Exercises
 #
-# ```sh
-# scratchnet exercise start inception
-# scratchnet exercise start conv1x1
-# scratchnet exercise start global_avg_pool
-# ```
+# - `scratchnet exercise start inception`
+# - `scratchnet exercise start conv1x1`
+# - `scratchnet exercise start global_avg_pool`
 #
 # To try: draw all weights of the small network four times smaller (`p.value *= 0.25` for the
 # parameters of each convolution) and measure the heads' gain again. What is it now, and why?
@@ -338,6 +348,7 @@ print(f"VGG-16 / GoogLeNet without heads: parameters {vgg[0] / all_params:.0f}×
 assert naive[:2] == (416, 387_296) and reduced == (256, 163_696, 128_049_152)
 assert grown == [416, 832, 1280, 1728]
 assert dx.item() == -28 and apart < 1e-12 and report.passed
+assert all(check.passed for check in checks.values()), "a gradient is wrong"
 assert (all_params, all_macs) == (6_998_552, 1_582_671_872) and head_params == 6_379_728
 assert abs(total_with * 1e6 - sum(row.macs for row in rows.values()
                                   if row.name.startswith("inception"))) < 1

@@ -1,6 +1,8 @@
 """The site: built without a warning, and read in a browser without a network."""
+import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -34,9 +36,12 @@ lesson.end()
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
+    """Two sample lessons; or the book in SCRATCHNET_SITE, for the tests that read pages."""
     for module in command.NEEDS:
         pytest.importorskip(module)
     from scratchnet.book.site import build
+    if given := os.environ.get("SCRATCHNET_SITE"):
+        return Path(given)
     folder = tmp_path_factory.mktemp("book")
     lessons = {}
     for name, file in SAMPLES.items():

@@ -55,14 +55,22 @@ class Lesson:
                          f"folder with --out")
         print(describe_device(self.device))
 
-    def load(self, data: str, size: int = 32, **settings: Any) -> "Data":
-        """Return the data of this name (as data.load), or those of --data, each image size×size;
-        `settings` are for the named ones alone (data.load_shapes, data.load_digits)."""
+    def load(self, data: str, size: int = 32, **settings: Any) -> Any:
+        """Return the lesson's own data: drawn "shapes" (settings as data.load_shapes) or "digits",
+        each image size×size, float32 from 0 to 1.
+
+        With --data it is the reader's, made alike: as many images, as many channels, and of the
+        classes the first ten. Ends the program if they cannot be had.
+        """
         from scratchnet import data as sets
-        if self._data is not None:
-            return sets.load(self._data, size=size)
         makers = {"shapes": sets.load_shapes, "digits": sets.load_digits}
-        return makers[data](size, **settings)
+        own = makers[data](size, **settings)
+        if self._data is None:
+            return own
+        try:
+            return _alike(sets.load(self._data, size=size), own)
+        except (ValueError, OSError) as error:      # ConnectionError is an OSError
+            raise SystemExit(f"scratchnet: --data {self._data}: {error}") from None
 
     def claim(self, claim: str, verdict: str, evidence: str) -> None:
         """State a sentence of claims.toml by its id, what came of it here, and what shows it.
@@ -129,11 +137,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu or gpu (default: gpu where there is one)")
     parser.add_argument("--full", action="store_true", help="the longer version, of some minutes")
     parser.add_argument("--data", help="other data to train on, where the lesson trains: cifar10, "
-                        "a folder of pictures, …")
+                        "a folder of pictures, … (what the lesson asserts of its own is then not "
+                        "checked)")
     parser.add_argument("--out", help="folder for the figures (default: runs/lesson-NAME)")
     parser.add_argument("--with", dest="own", action="append", metavar="FILE",
                         help="train with your own layers: a file with a class named like one of "
                              "the library's (ReLU, Conv2d, …), after checking it; repeat for more")
+
+
+def _alike(data: "Data", own: Any) -> Any:
+    """Some of `data`, in number and channels like `own`: float32 arrays from 0 to 1."""
+    import numpy as np
+    parts = {}
+    for name in own._fields:                        # train, validation, test
+        (images, labels), (like, _) = getattr(data, name), getattr(own, name)
+        chosen = np.random.default_rng(0).permutation(len(labels))
+        chosen = np.sort(chosen[np.asarray(labels)[chosen] < 10][:len(like)])
+        x = np.asarray(images[chosen])
+        x = x.astype(np.float32) / (255 if x.dtype == np.uint8 else 1)
+        if x.shape[1] != like.shape[1]:             # grey from colours, or the same three times
+            x = x.mean(axis=1, keepdims=True).repeat(like.shape[1], axis=1)
+        parts[name] = getattr(own, name)._replace(images=x, labels=np.asarray(labels)[chosen])
+    return own._replace(**parts)
 
 
 def _own_layers(paths: list[str] | None) -> "OwnLayers | None":

@@ -114,7 +114,7 @@ def what_changed(before: str, after: str) -> tuple[Summary, Summary]:
             print(f"{kind:26s}{kinds[0][kind] or '·':>18}{kinds[1][kind] or '·':>18}")
     for what, values in (("parameters", [table.params - table.params_unused for table in tables]),
                          ("MACs for one image", [table.macs for table in tables])):
-        print(f"{what:26s}{values[0]:>18,}{values[1]:>18,}   ×{values[1] / values[0]:.2g}")
+        print(f"{what:26s}{values[0]:>18,}{values[1]:>18,}   ×{values[1] / values[0]:.3g}")
     for name, table in zip((before, after), tables, strict=True):
         if table.params_unused:
             print(f"    {name} in training: {table.params_unused:,} parameters more, of heads that "

@@ -12,6 +12,8 @@ scratchnet.lesson.experiment, on pictures drawn for it (data.load_shapes):
     batch_norm  nine convolutions with nothing, LRN behind each ReLU or batch norm before
                 it, at two rates
     depth       plain and residual networks of 8, 20 and 32 layers, built as CIFAR's are
+    towers      how much colour there is in the two halves of a first layer, with two groups and
+                with one, nine seeds: what `scratchnet lesson resnext --full` trains
 
 Without names, all. Writes lessons/experiments.json after each and keeps the others in it; about
 a quarter of an hour on one core.
@@ -19,7 +21,9 @@ a quarter of an hour on one core.
 import json
 import os
 import platform
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -211,7 +215,19 @@ def rounded(errors: Mapping[str, list[float]]) -> dict[str, list[float]]:
     return {name: [round(float(e), 4) for e in each] for name, each in errors.items()}
 
 
-EXPERIMENTS = {make.__name__: make for make in (poolings, relu_tanh, batch_norm, depth)}
+def towers() -> dict:
+    """The longer version of the lesson on groups, run by itself."""
+    with tempfile.TemporaryDirectory() as out:
+        subprocess.run([sys.executable, "-m", "scratchnet.cli", "lesson", "resnext", "--full",
+                        "--out", out], check=True, stdout=subprocess.DEVNULL)
+        halves = json.loads((Path(out) / "towers.json").read_text("utf-8"))
+    return {"what": "colourfulness of the two halves of the first layer, by number of groups",
+            "settings": "as scratchnet lesson resnext --full trains them, seeds 0 to 8",
+            "halves": {groups: [[round(share, 4) for share in pair] for pair in pairs]
+                       for groups, pairs in halves.items()}}
+
+
+EXPERIMENTS = {make.__name__: make for make in (poolings, relu_tanh, batch_norm, depth, towers)}
 
 
 def main(names: list[str], results: Path = RESULTS) -> int:

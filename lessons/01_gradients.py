@@ -21,7 +21,7 @@ from scratchnet import gradcheck, layers, optim, training
 from scratchnet.lesson import Lesson
 
 lesson = Lesson("gradients")
-threadpool_limits(1, user_api="blas")       # matrices this small: a second thread only waits
+_ = threadpool_limits(1, user_api="blas")       # matrices this small: a second thread only waits
 
 # %% [markdown]
 # ## 1. The slope as a limit

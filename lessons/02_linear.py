@@ -22,7 +22,7 @@ from scratchnet.lesson import Lesson
 from scratchnet.lesson.steps import steps
 
 lesson = Lesson("linear")
-threadpool_limits(1, user_api="blas")       # matrices this small: a second thread only waits
+_ = threadpool_limits(1, user_api="blas")       # matrices this small: a second thread only waits
 
 # %% [markdown]
 # ## 1. A linear layer: every output is a weighted sum of all inputs

@@ -26,7 +26,7 @@ from scratchnet.lesson.experiment import verdict
 from scratchnet.lesson.steps import steps
 
 lesson = Lesson("convolution")
-threadpool_limits(1, user_api="blas")       # matrices this small: a second thread only waits
+_ = threadpool_limits(1, user_api="blas")       # matrices this small: a second thread only waits
 
 # %% [markdown]
 # ## 1. In one dimension, by hand

@@ -25,7 +25,7 @@ from scratchnet.lesson import Lesson, files
 from scratchnet.lesson.experiment import experiment, quoted, verdict
 
 lesson = Lesson("pooling")
-threadpool_limits(1, user_api="blas")   # matrices this small: a second thread only waits
+_ = threadpool_limits(1, user_api="blas")   # matrices this small: a second thread only waits
 
 # %% [markdown]
 # ## 1. Where it stands in the papers
@@ -251,7 +251,8 @@ def network(how: str, seed: int) -> layers.Sequential:
 
 sets = lesson.load("shapes", size=16, train=600, validation=1, test=400, difficulty=0.0)
 tiny = experiment({how: lambda seed, how=how: network(how, seed) for how in ways}, sets,
-                  seeds=range(6 if lesson.full else 3), epochs=16 if lesson.full else 6, lr=0.05)
+                  seeds=range(6 if lesson.full else 3), epochs=16 if lesson.full else 6, lr=0.05,
+                  device=lesson.device)
 
 # %% [markdown]
 # (The ± is the standard deviation over the seeds, as in lesson 3.) Now the longer run: three
@@ -293,7 +294,7 @@ lesson.claim("overlapping-pooling", overlap,
              f"With windows of 3×3 the longer run has {means['max 3×3, stride 2']:.1%} test error, "
              f"with 2×2 {means['max 2×2']:.1%}, three seeds each. AlexNet's authors report 0.4 "
              f"points less top-1 and 0.3 less top-5 error on ImageNet, with a million images: a "
-             f"difference that small cannot be seen here.")
+             f"difference that small would be lost in the spread of these runs.")
 learned = "convolution 3×3, stride 2"
 lead = verdict(errors[learned], errors["max 2×2"])
 lesson.claim("max-or-average", "misleading",

@@ -194,8 +194,8 @@ print("ours = 2 · the paper's in both modes:",
 # subtracted.
 
 # %%
-threadpool_limits(1, user_api="blas")       # matrices this small: a second thread only waits
-digits = data.load_digits(size=32)
+_ = threadpool_limits(1, user_api="blas")       # matrices this small: a second thread only waits
+digits = lesson.load("digits", size=32)
 mean = digits.train.images.mean(axis=0)
 train, validation, test = ((images - mean, labels) for images, labels in digits)
 print(f"{len(train[1])} to train on, {len(validation[1])} to validate, {len(test[1])} held out")

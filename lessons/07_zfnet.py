@@ -24,7 +24,7 @@ from scratchnet.lesson import Lesson, steps, what_changed
 from scratchnet.visualize.occlusion import occlusion
 
 lesson = Lesson("zfnet")
-threadpool_limits(1, user_api="blas")       # small matrices: a second thread only waits
+_ = threadpool_limits(1, user_api="blas")       # small matrices: a second thread only waits
 
 # %% [markdown]
 # ## 1. The network

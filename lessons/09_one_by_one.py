@@ -26,7 +26,7 @@ from scratchnet.cost import params_sum, summary
 from scratchnet.lesson import Lesson, experiment, steps, verdict, what_changed
 
 lesson = Lesson("one_by_one")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -230,7 +230,7 @@ for name, kind in kinds.items():
     print(f"{name:12s} {costs[name].params:8,} parameters {costs[name].macs:10,} MACs")
 errors = experiment({name: partial(make, name) for name in kinds}, sets, batch_size=16,
                     seeds=range(5) if lesson.full else range(3),
-                    epochs=24 if lesson.full else 10)
+                    epochs=24 if lesson.full else 10, device=lesson.device)
 print("the mean has fewer errors than linear layers:", verdict(errors["mean"], errors["linear"]))
 print("1×1 has fewer errors, before the mean:", verdict(errors["1×1, mean"], errors["mean"]))
 
@@ -267,7 +267,7 @@ lesson.save(figure, "heads", alt="Test errors of three small networks, one dot a
 
 # %%
 middle = sets.train.images.mean(axis=0)
-net = made["mean"]
+net = made["mean"].to("cpu")
 shown = sets.test.images[:8]
 a = shown - middle
 net.eval()

@@ -22,7 +22,7 @@ from scratchnet.lesson.steps import check_small
 from scratchnet.models.googlenet import INCEPTION, conv_relu, inception_module
 
 lesson = Lesson("googlenet")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -192,7 +192,7 @@ print(f"a module: its dx and the sum of its branches' differ by {apart:.0e} at m
 # the side is halved, pooling rounds up (112, 56, 28, 14, 7), as in Caffe, a library of that time.
 # Local response normalisation is that of lesson 6. The check of all nine modules would take most of
 # this lesson's time. They run the same code with other numbers of channels, so the table leaves the
-# checks out ("·"). After it come those of the stem, of the first module, of the last and of fc.
+# checks out (a dot). After it come those of the stem, of the first module, of the last and of fc.
 
 # %%
 net = models.googlenet(rng=0)
@@ -202,8 +202,9 @@ rows = {row.name: row for row in steps(trunk, (3, 224, 224), check=False)}
 checks = {name: check_small(rows[name].layer.train(), shape) for name, shape in (
     ("conv1", (3, 224, 224)), ("norm1", (64, 56, 56)), ("conv2", (64, 56, 56)),
     ("inception_3a", (192, 28, 28)), ("inception_5b", (832, 7, 7)), ("fc", (1024,)))}
-print("gradients: " + "; ".join(f"{name} {check.verdict}, {check.worst:.0e}"
-                                for name, check in checks.items()))
+print("gradients:")
+for name, check in checks.items():
+    print(f"  {name:12s} {check.verdict}, {check.worst:.0e}")
 stem = [rows[name] for name in ("conv1", "conv2_reduce", "conv2")]
 all_params, all_macs = (sum(getattr(row, what) for row in rows.values())
                         for what in ("params", "macs"))

@@ -21,7 +21,7 @@ from scratchnet import gradcheck, initialization, layers, visualize
 from scratchnet.lesson import Lesson, experiment, quoted, steps, verdict, what_changed
 
 lesson = Lesson("batch_norm")
-threadpool_limits(1, user_api="blas")   # matrices this small: a second thread only waits
+_ = threadpool_limits(1, user_api="blas")   # matrices this small: a second thread only waits
 
 # %% [markdown]
 # ## 1. What it computes
@@ -238,7 +238,7 @@ for lr in (0.02, 0.1):
     tiny.update(experiment({f"{kind}, rate {lr}": lambda seed, kind=kind: deep(kind, seed)
                             for kind in ("nothing", "LRN", "batch norm")}, sets,
                            seeds=range(5 if lesson.full else 3),
-                           epochs=12 if lesson.full else 5, lr=lr))
+                           epochs=12 if lesson.full else 5, lr=lr, device=lesson.device))
 
 # %% [markdown]
 # Ten kinds of shapes: 90 % errors is guessing. After so few epochs hardly anything but batch norm
@@ -288,7 +288,8 @@ lrn, bn = (verdict(best[kind], best["nothing"]) for kind in ("LRN", "batch norm"
 lesson.claim("lrn-needed", "right, but incomplete",
              f"A ReLU cannot saturate above 0, and AlexNet's authors give LRN's gain as 1.4 points "
              f"top-1 error; VGG's found none (29.7 % with, 29.6 % without). Here, LRN fewer errors "
-             f"than nothing: {lrn}; batch norm fewer than nothing: {bn} "
+             f"than nothing: {lrn} (in nine places, with "
+             f"one k and α; the paper has two); batch norm fewer than nothing: {bn} "
              f"({np.mean(best['batch norm']):.1%}, LRN {np.mean(best['LRN']):.1%}, nothing "
              f"{np.mean(best['nothing']):.1%}, each at its better rate). But batch norm is no "
              f"lateral inhibition: it took LRN's place, not its task. Saturation is not all, "

@@ -23,7 +23,7 @@ from scratchnet.lesson import Lesson, quoted, steps, verdict, what_changed
 from scratchnet.models.resnet import stage
 
 lesson = Lesson("resnet")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -315,7 +315,8 @@ print(f"at {deepest} layers: plain {by_kind['plain'][deepest]:.1%}, residual "
 
 # %%
 lesson.claim("resnet-vanishing", "misleading",
-             "The plain networks that ResNet was compared with had batch norm. In fresh "
+             "The plain networks that ResNet was compared with had batch norm (as the paper says, "
+             "recalled). In fresh "
              f"ones of 56 layers the first layer's gradient is {growth['plain, 56']:,.0f} times "
              "as large as the last one's: it grows, it does not vanish. What shortcuts cure is "
              "degradation: the deep plain network fits even its training images worse ("
@@ -338,7 +339,7 @@ lesson.claim("deeper-still-better", "reported, not tested here",
 # %%
 before, after = what_changed("plain34", "resnet34")
 print()
-what_changed("googlenet", "resnet50")
+_ = what_changed("googlenet", "resnet50")
 
 # %% [markdown]
 # ## What we have seen

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Inception-v4: thin filters, and a residual cousin
 #
-# GoogLeNet's modules (lesson "googlenet") grew by trial, and each was a little different. By
+# GoogLeNet's modules (lesson 10) grew by trial, and each was a little different. By
 # 2016 there were two questions. Can the modules be made uniform, and their wide filters
-# cheaper? And now that ResNet had shortcuts (lesson "resnet"): does Inception need them?
+# cheaper? And now that ResNet had shortcuts (lesson 12): does Inception need them?
 # One paper answered both with different networks. Inception-v4 is modules only.
 # Inception-ResNet has the same kind of modules as the correction of a residual block.
 #
@@ -21,7 +21,7 @@ from scratchnet.lesson import Lesson, steps, what_changed
 from scratchnet.models.inception_resnet import block17, block35
 
 lesson = Lesson("inception_v4")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -167,7 +167,7 @@ rows = steps(small.features, (1, 32, 32))
 #
 # Why? The paper reports that with more than 1,000 filters the networks "died" early in
 # training: the last layers gave only zeros, and neither a lower rate nor more normalisation
-# helped. Scaling did. Backward, as in lesson "resnet":
+# helped. Scaling did. Backward, as in lesson 12:
 #
 # $$dz = dy \cdot [z > 0], \qquad dx = dz + s \cdot J^T \cdot dz$$
 #

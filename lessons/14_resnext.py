@@ -3,7 +3,7 @@
 #
 # A convolution can be made stronger in known ways: more layers, or wider ones. Both cost more. Is
 # there a third number to turn, at the same cost? ResNeXt cuts the 3×3 convolution of ResNet's
-# bottleneck (lesson "resnet") into groups that never see each other's channels, and calls
+# bottleneck (lesson 12) into groups that never see each other's channels, and calls
 # their number the cardinality. Groups were not new. AlexNet had two, since one GPU had
 # too little memory, and they did something odd with colour.
 #
@@ -11,17 +11,19 @@
 # CVPR 2017.
 
 # %%
+import json
+
 import numpy as np
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 from scratchnet import gradcheck, layers, models, optim, training, visualize
 from scratchnet.cost import macs, params_sum
-from scratchnet.lesson import Lesson, experiment, steps, verdict, what_changed
+from scratchnet.lesson import Lesson, experiment, recorded, steps, verdict, what_changed
 from scratchnet.visualize.features import colourfulness
 
 lesson = Lesson("resnext")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -82,11 +84,11 @@ lesson.save(figure, "block_diagonal", alt="Which input channels an output channe
 # Backward needs nothing new. The gradient of a linear map is $dx = W^T \cdot dy$, and the
 # transpose of a block-diagonal matrix is block-diagonal: $dx_k = W_k^T \cdot dy_k$. Each slab goes
 # back alone. The weights that are zero by design are no parameters, and so they have no gradient.
-# As many groups as channels (g = 16 here) is the depthwise convolution of lesson "mobilenet".
+# As many groups as channels (g = 16 here) is the depthwise convolution of lesson 17.
 #
 # ## 2. The first case: AlexNet's two towers
 #
-# In AlexNet, conv2, conv4 and conv5 have two groups (lesson "alexnet"). The first 48 filters of
+# In AlexNet, conv2, conv4 and conv5 have two groups (lesson 6). The first 48 filters of
 # conv1 feed one group of conv2, the other 48 feed the other. The paper reports what came of it: the
 # filters of the one tower became largely colour-agnostic, those of the other largely
 # colour-specific, in every run. Which tower was which changed with the numbering of the GPUs.
@@ -130,7 +132,7 @@ def towers(groups: int, seed: int) -> layers.Sequential:
     return net
 
 
-steps(towers(2, 0), (3, 24, 24))
+_ = steps(towers(2, 0), (3, 24, 24))
 epochs = 8
 halves: dict[int, list[tuple[float, float]]] = {2: [], 1: []}
 shown = None
@@ -151,17 +153,16 @@ lesson.save(picture, "towers", alt="The sixteen first filters of a trained netwo
             "tower, with the share of colour on each")
 
 # %% [markdown]
-# Two seeds are too few to say anything. Here are nine of the same recipe, seeds 0 to 8, in percent,
-# as `scratchnet lesson resnext --full` trains them. (With `--full` the picture and the verdict are
+# Two seeds are too few to say anything. Here are nine of the same recipe, seeds 0 to 8, as
+# `scratchnet lesson resnext --full` trained them. (With `--full` the picture and the verdict are
 # made from what was trained just now.)
 
 # %%
-RECORDED = {
-    2: ((63, 79), (74, 52), (61, 66), (66, 36), (55, 62), (80, 83), (51, 55), (86, 80), (58, 43)),
-    1: ((73, 76), (71, 65), (47, 56), (61, 65), (70, 55), (81, 79), (51, 48), (57, 49), (52, 68)),
-}
-nine = halves if lesson.full else {
-    groups: [(a / 100, b / 100) for a, b in pairs] for groups, pairs in RECORDED.items()}
+if lesson.full:
+    nine = halves
+    (lesson.folder / "towers.json").write_text(json.dumps(halves))
+else:
+    nine = {int(groups): pairs for groups, pairs in recorded("towers")["halves"].items()}
 apart = {groups: [abs(a - b) for a, b in pairs] for groups, pairs in nine.items()}
 
 
@@ -207,7 +208,7 @@ lesson.claim("towers-colour", further(slice(0, 9)),
              f"their mean colourfulness differs by {np.mean(apart[2]):.0%}, the halves of a "
              f"network without groups by {np.mean(apart[1]):.0%}. The first tower is the more "
              f"colourful in {colourful_first} of nine. The AlexNet paper reports it of 96 filters "
-             "on 1.2 million photographs, in every run; not which tower is which.")
+             "on 1.2 million photographs; not which tower is which.")
 
 # %% [markdown]
 # ## 3. Cardinality at equal cost
@@ -282,7 +283,8 @@ if lesson.full:                             # some minutes: the small ones, thre
         return lambda seed: make(num_classes=classes, in_channels=3, rng=seed)
     full = lesson.load("shapes", size=32, train=2000, validation=200, test=500, difficulty=0.2)
     errors = experiment({"resnet_small": small(models.resnet_small),
-                         "resnext_small": small(models.resnext_small)}, full, epochs=8)
+                         "resnext_small": small(models.resnext_small)}, full, epochs=8,
+                        device=lesson.device)
     print(f"groups lower the error: {verdict(errors['resnext_small'], errors['resnet_small'])}")
 
 # %% [markdown]

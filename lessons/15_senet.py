@@ -19,7 +19,7 @@ from scratchnet import gradcheck, layers, models, no_grad
 from scratchnet.lesson import Lesson, experiment, steps, verdict, what_changed
 
 lesson = Lesson("senet")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -31,7 +31,7 @@ rng = np.random.default_rng(0)
 # 1. Squeeze: take the mean of each channel. $C$ numbers are left, and every pixel has a part in
 #    them.
 # 2. Excitation: a small network of two linear layers makes a factor $s_c$ for each channel.
-#    $\sigma(t) = 1/(1 + e^{-t})$ is the sigmoid of lesson "activations": it lies between 0 and 1.
+#    $\sigma(t) = 1/(1 + e^{-t})$ is the sigmoid of lesson 5: it lies between 0 and 1.
 # 3. Scale: multiply each channel by its factor.
 #
 # $$m_c = \frac{1}{H \cdot W} \sum_{i,j} x_{cij}, \qquad
@@ -196,7 +196,7 @@ def with_gates(seed: int) -> layers.Sequential:
 
 errors = experiment({"without gates": lambda seed: network(False, seed), "with gates": with_gates},
                     small, seeds=range(5) if lesson.full else range(3),
-                    epochs=20 if lesson.full else 8, batch_size=32)
+                    epochs=20 if lesson.full else 8, batch_size=32, device=lesson.device)
 print(f"with gates fewer errors: {verdict(errors['with gates'], errors['without gates'])}")
 
 # %% [markdown]
@@ -312,7 +312,7 @@ before, after = what_changed("resnet50", "se_resnet50")
 # %% [markdown]
 # The difference in parameters is the sum of section 2. That the MACs *fall* is not the gates'
 # doing: the library's `resnet50` has its stride on the 3×3 convolution, `se_resnet50` on the
-# first 1×1 as in the papers, which saves more than the gates cost (lesson "resnet" counts both).
+# first 1×1 as in the papers, which saves more than the gates cost (lesson 12 counts both).
 # And the two accuracies come from two recipes; section 5 quotes a pair that was trained alike.
 #
 # ## What we have seen

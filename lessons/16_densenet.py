@@ -23,7 +23,7 @@ from scratchnet.cost import params_sum, summary
 from scratchnet.lesson import Lesson, experiment, steps, verdict, what_changed
 
 lesson = Lesson("densenet")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -96,7 +96,7 @@ rows = steps(net, (3, 32, 32))
 # %% [markdown]
 # ## 4. Backward: split, and add
 #
-# Write $dy$ for the derivative of the loss by $y$, as in lesson "resnet". $y$ is $[x, f(x)]$, so
+# Write $dy$ for the derivative of the loss by $y$, as in lesson 12. $y$ is $[x, f(x)]$, so
 # $dy$ has the same two parts: the first $C$ maps, $dy_x$, and the last $k$, $dy_f$. A number of
 # $x$ reaches the loss on two ways: as itself, in the first part, and through $f$, in the second.
 # The chain rule adds them. With $J$ for the matrix of the derivatives of $f$:
@@ -276,7 +276,8 @@ ways = ("concatenate", "add", "replace")
 sizes = {how: sum(p.value.size for p in joined(how, 0).parameters()) for how in ways}
 print("parameters: " + ", ".join(f"{how} {size:,}" for how, size in sizes.items()))
 errors = experiment({how: partial(joined, how) for how in ways}, digits, batch_size=32,
-                    seeds=range(5) if lesson.full else range(3), epochs=8 if lesson.full else 4)
+                    seeds=range(5) if lesson.full else range(3), epochs=8 if lesson.full else 4,
+                    device=lesson.device)
 for other in ("add", "replace"):
     print(f"concatenate has fewer errors than {other}: "
           f"{verdict(errors['concatenate'], errors[other])}")

@@ -25,7 +25,7 @@ from scratchnet.lesson import Lesson, experiment, steps, verdict, what_changed
 from scratchnet.models.mobilenet_v1 import separable
 
 lesson = Lesson("mobilenet")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -35,7 +35,7 @@ rng = np.random.default_rng(0)
 # $9 \cdot C$ products, and has $9 \cdot C \cdot O$ weights. In its place come two layers:
 #
 # - depthwise: each channel has a 3×3 filter of its own and sees no other channel: $9 \cdot C$
-#   weights. It is the grouped convolution of lesson "resnext" with as many groups as channels;
+#   weights. It is the grouped convolution of lesson 14 with as many groups as channels;
 # - pointwise: a 1×1 convolution, which mixes the channels at each pixel: $C \cdot O$ weights.
 #
 # Every weight is used once at every pixel, so the MACs have the same ratio as the weights:
@@ -82,7 +82,7 @@ print(f"weights to choose freely: {8 * 9 + 8 * 12} in the pair, {full.weight.val
 # %% [markdown]
 # ## 3. Backward: no sum over channels
 #
-# Let $L$ be the loss, $dy$ its derivative by the output $y$ (lesson "gradients"). In the
+# Let $L$ be the loss, $dy$ its derivative by the output $y$ (lesson 1). In the
 # depthwise layer, with stride 1, $x$ padded by one zero on each side, and $u, v$ from 0 to 2,
 #
 # $$y_{c,i,j} = \sum_u \sum_v d_{c,u,v} \cdot x_{c,i+u,j+v}$$
@@ -95,7 +95,7 @@ print(f"weights to choose freely: {8 * 9 + 8 * 12} in the pair, {full.weight.val
 # \qquad
 # \frac{\partial L}{\partial x_{c,r,q}} = \sum_u \sum_v d_{c,u,v} \cdot dy_{c,r-u,q-v}$$
 #
-# Compare the ordinary convolution (lesson "convolution"): its second formula also sums over all
+# Compare the ordinary convolution (lesson 3): its second formula also sums over all
 # output channels, and that sum is what a matrix product is good at. Here there is none.
 
 # %%
@@ -205,7 +205,7 @@ lesson.save(figure, "macs_and_seconds", alt="Two bars for each of three sizes: t
 # ## 6. Version 2: thin ends, and no ReLU in them
 #
 # The 1×1 layers do nearly all of the work. So MobileNetV2 passes *thin* maps from block to block
-# and widens only inside: an inverted residual. (The bottleneck of lesson "resnet" is wide
+# and widens only inside: an inverted residual. (The bottleneck of lesson 12 is wide
 # outside and thin inside.) Widened six times, from 24 channels to 144 and back; `conv.0` widens,
 # `conv.1` is depthwise, `conv.2` makes thin again:
 
@@ -220,7 +220,7 @@ print(f"  {'sum':10s} {inverted.params:35,}   MACs at 56×56: {inverted.macs:,}"
 print(f"  gradient check, shortcut included: {block_report.verdict}, {block_report.worst:.0e}")
 
 # %% [markdown]
-# The shortcut joins the thin ends. Backward is that of lesson "resnet": $dx = dy + J^T \cdot dy$.
+# The shortcut joins the thin ends. Backward is that of lesson 12: $dx = dy + J^T \cdot dy$.
 #
 # The first two convolutions are followed by ReLU6, which is $\min(\max(x, 0), 6)$. The last 1×1 has
 # no activation after it. Why? ReLU sets what is negative to zero: that is gone.
@@ -286,7 +286,7 @@ for name, make in small.items():
     table = summary(make(0), (colours, 8, 8))
     print(f"{name:6s} {table.params:7,} parameters, {table.macs:9,} MACs")
 errors = experiment(small, digits, batch_size=32, seeds=range(5) if lesson.full else range(3),
-                    epochs=10 if lesson.full else 5)
+                    epochs=10 if lesson.full else 5, device=lesson.device)
 answer = verdict(errors["full"], errors["pairs"])
 print(f"full convolutions have fewer errors than pairs: {answer}")
 
@@ -300,7 +300,7 @@ print(f"full convolutions have fewer errors than pairs: {answer}")
 # %%
 before, after = what_changed("resnet50", "mobilenet_v1")
 print()
-what_changed("mobilenet_v1", "mobilenet_v2")
+_ = what_changed("mobilenet_v1", "mobilenet_v2")
 
 # %% [markdown]
 # ## What we have seen

@@ -25,7 +25,7 @@ from scratchnet.lesson.experiment import difference
 from scratchnet.models import nasnet
 
 lesson = Lesson("nas")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -36,7 +36,7 @@ rng = np.random.default_rng(0)
 # The results are numbered from 0, and a later addition may use an earlier one. What no addition
 # has used is laid side by side: the output. So a cell can be written down as a list, its
 # *genotype*. These are the two cells that the paper's search found (NASNet-A). `sep5` is a
-# depthwise and a pointwise convolution, as in lesson "mobilenet", with a kernel of 5×5, done
+# depthwise and a pointwise convolution, as in lesson 17, with a kernel of 5×5, done
 # twice; `mean3` and `max3` are poolings with a window of 3×3; a value without brackets stands for
 # itself. The *reduction* cell halves the side of the maps, the *normal* cell keeps it.
 
@@ -118,7 +118,7 @@ for name, report in checks.items():
     print(f"gradient check of the network with {name}: {report.verdict}, {report.worst:.0e}")
 
 # %% [markdown]
-# Backward through a graph is one rule (lesson "resnet"): where a value is used several times, the
+# Backward through a graph is one rule (lesson 12): where a value is used several times, the
 # gradients of its uses add up. $h$ and $p$ of the first cell are the same value, the stem's
 # output, and it is used a third time in the second cell.
 #
@@ -255,7 +255,7 @@ def makes(name: str):
 # A cell that is in two lists is trained once.
 entrants = dict.fromkeys([winner, costliest, *drawn_by_lot])
 results = experiment({name: makes(name) for name in entrants}, sets, seeds=seeds, lr=0.05,
-                     epochs=2 * EPOCHS, batch_size=16)
+                     epochs=2 * EPOCHS, batch_size=16, device=lesson.device)
 random_choice = [float(np.mean(results[name])) for name in drawn_by_lot]
 print(f"random choice, means of {', '.join(drawn_by_lot)}: "
       f"{', '.join(f'{mean:.1%}' for mean in random_choice)}")

@@ -22,7 +22,7 @@ from scratchnet.lesson import Lesson, what_changed
 from scratchnet.models import inception_resnet, nasnet, preact_resnet
 
 lesson = Lesson("family")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -226,8 +226,8 @@ lesson.save(figure, "recipes", alt="Top-1 by the first and by the later recipe f
 #
 # All these networks are built of a few blocks. Each of them here, with few channels: what it makes
 # of its input, its parameters, and its gradient check, inner branches and gates included. One is
-# new: MBConv, of EfficientNet (2019), is the inverted residual of lesson "mobilenet" with the gate
-# of lesson "senet", and has $\mathrm{SiLU}(x) = x \cdot \mathrm{sigmoid}(x)$ for ReLU.
+# new: MBConv, of EfficientNet (2019), is the inverted residual of lesson 17 with the gate
+# of lesson 15, and has $\mathrm{SiLU}(x) = x \cdot \mathrm{sigmoid}(x)$ for ReLU.
 
 # %%
 r = np.random.default_rng(0)

@@ -27,7 +27,7 @@ from scratchnet.lesson import Lesson, steps, verdict
 from scratchnet.lesson.experiment import line
 
 lesson = Lesson("transfer")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 SEEDS = range(5 if lesson.full else 3)
 
 # %% [markdown]
@@ -57,13 +57,13 @@ def network(channels: int, classes: int, seed: int) -> layers.Sequential:
     )
 
 
-steps(network(3, 5, 0), (3, 16, 16))
+_ = steps(network(3, 5, 0), (3, 16, 16))
 
 # %% [markdown]
 # Call the features of one image $f$ (64 numbers), the head's weights $W$ and biases $b$. Its
 # outputs are $z_c = \sum_i W_{c,i} f_i + b_c$, softmax makes the probabilities $p$ of them, and
 # $t_c$ is 1 for the right class and 0 for the others. The loss $L$ is the cross-entropy, and its
-# slope $\partial L / \partial z_c$ is $p_c - t_c$ (lesson "linear"). By the chain rule
+# slope $\partial L / \partial z_c$ is $p_c - t_c$ (lesson 2). By the chain rule
 #
 # $$\frac{\partial L}{\partial W_{c,i}} = (p_c - t_c) \cdot f_i, \qquad
 # \frac{\partial L}{\partial b_c} = p_c - t_c, \qquad
@@ -257,21 +257,23 @@ for name, found in (("digits", on_digits), ("shapes", on_shapes)):
 # is not tested here.
 
 # %%
-both = [said[name, "fine-tuned", FEW[1]] for name in ("shapes", "digits")]
-means = {name: [float(np.mean(found[FEW[1]][way])) for way in ("fine-tuned", "from nothing")]
-         for name, found in (("shapes", on_shapes), ("digits", on_digits))}
+cases = [(name, labels, *(float(np.mean(found[labels][way])) for way in ("fine-tuned",
+                                                                         "from nothing")),
+          said[name, "fine-tuned", labels])
+         for name, found in (("shapes", on_shapes), ("digits", on_digits)) for labels in FEW]
+answers = {answer for *_, answer in cases}
 lesson.claim(
     "transfer-little-data",
-    both[0] if both[0] == both[1] else "right, but incomplete",
-    f"With {FEW[1]} labels a class, fine-tuning against beginning from nothing: shapes "
-    f"{means['shapes'][0]:.1%} against {means['shapes'][1]:.1%} ({both[0]}), digits "
-    f"{means['digits'][0]:.1%} against {means['digits'][1]:.1%} ({both[1]}); {len(SEEDS)} seeds. "
-    f"It seems that the donor must know what the task is short of.")
+    answers.pop() if len(answers) == 1 else "right, but incomplete",
+    "Fine-tuning against beginning from nothing, test errors: " + "; ".join(
+        f"{name}, {labels} labels a class {tuned:.1%} against {scratch:.1%} ({answer})"
+        for name, labels, tuned, scratch, answer in cases) +
+    f"; {len(SEEDS)} seeds. It seems that the donor must know what the task is short of.")
 
 # %% [markdown]
 # ## 4. Several networks answer together
 #
-# AlexNet's 15.3 % of 2012 was of seven networks, averaged (lesson "alexnet"). Let network $m$ of
+# AlexNet's 15.3 % of 2012 was of seven networks, averaged (lesson 6). Let network $m$ of
 # $M$ give the probability $p_m(c)$ to class $c$. The ensemble gives
 #
 # $$p(c) = \frac{1}{M} \sum_m p_m(c)$$
@@ -358,6 +360,8 @@ lesson.save(figure, "ensemble", alt="Test error against the number of networks t
 assert all(stayed[name] != name.startswith("fc4") for name in stayed), stayed
 assert kept.shape == (100, 64)
 assert together <= np.mean(losses)
+means = {name: [np.mean(found[FEW[1]][way]) for way in ("fine-tuned", "from nothing")]
+         for name, found in (("shapes", on_shapes), ("digits", on_digits))}
 assert means["digits"][0] > 0.6 * means["digits"][1]
 assert table.ensemble.top1 == by_size[MEMBERS][0]
 if ours:

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Fast convolution: the same sum, thousands of times faster
 #
-# In AlexNet more than nine tenths of the multiply-accumulates are convolutions (lesson "alexnet"),
+# In AlexNet more than nine tenths of the multiply-accumulates are convolutions (lesson 6),
 # so a network can be trained only as fast as its convolutions run. How can the same sum be had
 # sooner? First by another order of its products, then by fewer of them. Here are the ideas, one by
 # one. Each result must equal the definition's, and each time is what the clock says on the machine
@@ -25,12 +25,12 @@ from scratchnet.convolution import Geometry, im2col
 from scratchnet.lesson import Lesson
 
 lesson = Lesson("fast_convolution")
-threadpool_limits(1, user_api="blas")       # one core, so that methods and not cores are compared
+_ = threadpool_limits(1, user_api="blas")       # one core: methods are compared, not cores
 
 # %% [markdown]
 # ## 1. The definition, as loops
 #
-# A convolution with stride 1 and padding 1 (lesson "convolution") computes for image $n$, filter
+# A convolution with stride 1 and padding 1 (lesson 3) computes for image $n$, filter
 # $o$ and place $i, j$
 #
 # $$y_{n,o,i,j} = \sum_c \sum_u \sum_v w_{o,c,u,v} \cdot x_{n,c,i+u-1,j+v-1}$$
@@ -82,7 +82,7 @@ print(f"At this speed AlexNet's 724 million MACs take "
 # One output is a dot product between a filter and a patch of the image. Many dot products
 # between many filters and many patches are a matrix product, and for these there are
 # libraries (BLAS) that have been tuned for decades. So: copy each patch into a column, flatten
-# each filter into a row (lesson "convolution", with a small example). A column has
+# each filter into a row (lesson 3, with a small example). A column has
 # $C \cdot 3 \cdot 3$ numbers, and there are $N \cdot H \cdot W$ columns. Nine shifted copies of the
 # padded image fill them, one for each place $u, v$ in the kernel (a *tap*).
 
@@ -369,7 +369,7 @@ lesson.save(figure, "ladder", alt="Bars on a logarithmic axis: the speed of each
 # - Winograd's F(2×2, 3×3) computes four outputs with 16 products in place of 36, and pays with
 #   additions. The gradient of its input is itself, with the filter turned.
 # - A count is the same everywhere; a time belongs to a machine and a program. Another layer with
-#   fewer products, depthwise convolution, is in lesson "mobilenet".
+#   fewer products, depthwise convolution, is in lesson 17.
 #
 # ## Exercises
 #

@@ -24,7 +24,7 @@ from scratchnet.lesson import FINISHED, Lesson, claims, verdict
 from scratchnet.lesson.experiment import line
 
 lesson = Lesson("claims_clinic")
-threadpool_limits(1, user_api="blas")
+_ = threadpool_limits(1, user_api="blas")
 SEEDS = range(8 if lesson.full else 4)
 
 # %% [markdown]
@@ -59,8 +59,8 @@ for name, stride, padding in (("padding 1, stride 1", 1, 1), ("no padding, strid
 # Each seed draws new weights and takes 150 other training images; the test images are always the
 # same. So few images can be learned by heart, and then the gap is the test error itself.
 #
-# The images, epochs, rate and difficulty of the shapes are those of one set-up. A pilot with others
-# gave another verdict on padding. So the verdict below hangs on the set-up.
+# The images, epochs, rate and difficulty of the shapes are those of one set-up. Others may give
+# another verdict on so small a difference as that of padding; only this one is shown.
 
 
 # %%
@@ -155,9 +155,9 @@ lesson.claim(
     "padding-overfitting", overall,
     f"Equal parameters, {FEW} images, {len(SEEDS)} seeds, test errors: " + ", ".join(
         f"{name} {np.mean(errors[name]['test']):.1%}" for name in VARIANTS) +
-    f". That padding has fewer: {found[0]}; that stride 2 has fewer: {found[1]}. This hangs on the "
-    f"set-up: a pilot with other settings gave another verdict on padding. Padding's zeros are not "
-    f"random, and a stride removes parameters only from a fully connected layer right behind it.")
+    f". That padding has fewer: {found[0]}; that stride 2 has fewer: {found[1]}. One set-up was "
+    f"tried; another may say otherwise of padding. Padding's zeros are not random, and a stride "
+    f"removes parameters only from a fully connected layer right behind it.")
 
 # %% [markdown]
 # ## 2. How many images are made of one?
@@ -308,6 +308,7 @@ lesson.claim("contest-2010", "misleading",
 # Here is every sentence of `lessons/claims.toml`, and the lesson that looks into it. A lesson
 # writes its verdicts into its output folder (`runs/lesson-NAME`, or that of `--out`). Where that
 # folder lies beside this lesson's, its verdict stands here too; "not run here" is no verdict.
+# All of them together, from a run of all lessons: `docs/claims.md`; in the book the page "Claims".
 
 # %%
 told = {}

@@ -83,15 +83,21 @@ def difference(a: Sequence[float], b: Sequence[float]) -> float:
 def quoted(name: str) -> dict[str, list[float]]:
     """Print the table of this name from lessons/experiments.json, with the command that made it;
     return {variant: [a seed's test error, …]}. Raises ValueError if it is not there."""
+    table = recorded(name)
+    print(f"{table['what']}, test errors ({table['settings']}):")
+    for variant, errors in table["errors"].items():
+        print("  " + line(variant, errors))
+    print(f"  made by: python benchmarks/lesson_experiments.py {name}")
+    return table["errors"]
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """Return the table of this name from lessons/experiments.json. Raises ValueError if it is not
+    there."""
     folder = files.folder()
     path = folder / "experiments.json" if folder else None
     tables = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
     if name not in tables:
         raise ValueError(f"there is no experiment {name!r} in lessons/experiments.json; there are "
                          f"{', '.join(tables) or 'none'}")
-    table = tables[name]
-    print(f"{table['what']}, test errors ({table['settings']}):")
-    for variant, errors in table["errors"].items():
-        print("  " + line(variant, errors))
-    print(f"  made by: python benchmarks/lesson_experiments.py {name}")
-    return table["errors"]
+    return tables[name]

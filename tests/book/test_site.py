@@ -3,6 +3,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -115,7 +116,9 @@ def browser():
 def test_every_page_works_without_a_network(site, browser, width):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
         "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False})
-    for page in sorted(site.glob("*.html")):
+    pages = sorted(site.glob("*.html"))
+    assert {"index.html", "glossary.html", "claims.html"} <= {page.name for page in pages}
+    for page in pages:
         browser.get(page.as_uri())
         while browser.execute_script("return document.readyState") != "complete":
             time.sleep(0.05)
@@ -127,12 +130,18 @@ def test_every_page_works_without_a_network(site, browser, width):
             file, _, anchor = link.partition("#")
             if "://" not in link and file:
                 assert (page.parent / file).exists(), f"{page.name}: {link}"
+                assert not anchor or f'id="{unquote(anchor)}"' in (page.parent / file).read_text(
+                    encoding="utf-8"), f"{page.name}: {link}"
             if not file and anchor:
                 assert browser.execute_script("return document.getElementById(arguments[0])",
                                               anchor), f"{page.name}: {link}"
         height = "return [...document.querySelectorAll('math')].map(" \
                  "m => m.getBoundingClientRect().height)"
         assert all(tall > 5 for tall in browser.execute_script(height))
+        assert browser.execute_script("return [...document.images].every("
+                                      "(i) => i.alt && i.naturalWidth)"), page.name
+        text = browser.execute_script("return document.body.innerText")
+        assert " at 0x" not in text and "Summary(rows" not in text, page.name
         wrong = [line["message"] for line in browser.get_log("browser")
                  if line["level"] == "SEVERE"]
         assert not wrong, f"{page.name}: {wrong}"

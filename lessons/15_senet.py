@@ -197,6 +197,8 @@ def with_gates(seed: int) -> layers.Sequential:
 errors = experiment({"without gates": lambda seed: network(False, seed), "with gates": with_gates},
                     small, seeds=range(5) if lesson.full else range(3),
                     epochs=20 if lesson.full else 8, batch_size=32, device=lesson.device)
+for net in trained:
+    net.to("cpu")
 print(f"with gates fewer errors: {verdict(errors['with gates'], errors['without gates'])}")
 
 # %% [markdown]

@@ -311,12 +311,12 @@ print(f"GoogLeNet without heads: the gradient of conv1 is {sizes['conv1.conv']:.
 # lesson 5) keep its size over 22 layers.
 #
 # This is about fresh networks. What the heads do to learning, the flow does not say. Here the small
-# network is trained from three seeds, with the heads' losses and without, on 240 digits for a few
+# network is trained from three seeds, with the heads' losses and without, on 200 digits for a few
 # epochs: how learning begins, not where it ends. `--full` trains longer.
 
 # %%
-middle, epochs = digits.train.images.mean(axis=0), 20 if lesson.full else 4
-few = digits.train.images[:240] - middle, digits.train.labels[:240]
+middle, epochs = digits.train.images.mean(axis=0), 20 if lesson.full else 3
+few = digits.train.images[:200] - middle, digits.train.labels[:200]
 held_out = digits.test.images[:100] - middle, digits.test.labels[:100]
 losses: dict[str, list[list[float]]] = {}
 ends: dict[str, list[float]] = {}

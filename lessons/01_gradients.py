@@ -198,7 +198,7 @@ lesson.save(figure, "error_curve",
 
 # %% [markdown]
 # Differences have a best step, and even there they lose digits: about half of the sixteen when
-# taken to one side, about a third to both. The complex step needs only be small enough.
+# taken to one side, a quarter or a third to both. The complex step needs only be small enough.
 # It asks one thing of the code: that it computes with complex numbers as the formula says. An
 # absolute value or a `.real` drops the imaginary part, and the slope with it:
 

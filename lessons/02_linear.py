@@ -104,7 +104,7 @@ print(report)
 # $$p_c = \frac{e^{z_c}}{\sum_k e^{z_k}}$$
 #
 # (e = 2.718…; k runs over all classes.) Only differences count: if all scores are raised by the
-# same number a, every e^z is multiplied by e^a, and it cancels. This is used to keep e^z from
+# same number a, every $e^z$ is multiplied by $e^a$, and it cancels. This is used to keep $e^z$ from
 # overflowing, from becoming too large for the computer: the largest score is subtracted first.
 
 # %%
@@ -131,7 +131,7 @@ with np.errstate(over="ignore"):
 #
 # Now the backward pass. Which way should each score move? Take the slope of both terms for a
 # class c. For the first, the slope of log s is 1/s, so the chain rule gives 1 over the sum, times
-# the slope of the sum. Only its term e^z of c depends on z of c, and its slope is itself: together
+# the slope of the sum. Only its term $e^{z_c}$ depends on $z_c$, and its slope is itself: together
 #
 # $$\frac{\partial}{\partial z_c} \log \left( \sum_k e^{z_k} \right) =
 # \frac{e^{z_c}}{\sum_k e^{z_k}} = p_c$$
@@ -287,8 +287,9 @@ left.imshow(ink.mean(axis=0), cmap="gray")
 left.set(title=f"a {true_class}", xticks=[], yticks=[])
 span = float(abs(pull.sum(axis=0)).max())
 drawn = centre.imshow(pull.sum(axis=0), cmap="RdBu", vmin=-span, vmax=span)
-centre.set(title=f"for {true_class}, against {rival}", xticks=[], yticks=[])
-figure.colorbar(drawn, ax=centre, shrink=0.8, label="difference · ink")
+centre.set(title=f"for {true_class}, against {rival}", xlabel="difference of weights · ink",
+           xticks=[], yticks=[])
+figure.colorbar(drawn, ax=centre, shrink=0.8)
 right.bar(range(classes), p[n], color=["tab:blue" if c == true_class else "tab:red"
                                        if c == rival else "lightgrey" for c in range(classes)])
 right.set(title="probability", xlabel="class", xticks=range(shown), ylim=(0, 1))

@@ -169,8 +169,8 @@ for size, kernel, stride, padding in ((7, 3, 1, 0), (7, 3, 1, 1), (7, 3, 2, 1), 
     starts = [i for i in range(-padding, size + padding, stride) if i + kernel <= size + padding]
     rows.append(formula == len(starts) == output_size(size, kernel, stride, padding))
     print(f"size {size}, kernel {kernel}, stride {stride}, padding {padding}: "
-          f"floor(({size} + 2·{padding} − {kernel}) / {stride}) + 1 = {formula}; "
-          f"windows begin at {' '.join(map(str, starts))}")
+          f"floor(({size} + 2·{padding} − {kernel}) / {stride}) + 1 = {formula}\n"
+          f"    windows begin at {' '.join(map(str, starts))}")
 
 # %% [markdown]
 # A window that begins at −1 covers one zero of the padding. In the last line the windows end with

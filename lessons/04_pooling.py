@@ -262,7 +262,7 @@ tiny = experiment({how: lambda seed, how=how: network(how, seed) for how in ways
 errors = quoted("poolings")
 record = json.loads((files.folder() / "experiments.json").read_text(encoding="utf-8"))["poolings"]
 learnt = {how: float(np.mean(each)) for how, each in record["train_errors"].items()}
-print("errors on the images that they learnt from, mean: "
+print("errors on the images that they learnt from, mean:\n  "
       + ", ".join(f"{how} {error:.1%}" for how, error in learnt.items()))
 
 # %%

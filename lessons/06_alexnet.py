@@ -70,7 +70,7 @@ x = np.zeros((1, 3, 227, 227), dtype=np.float32)
 total_params = total_macs = 0
 reports = []
 
-print(f"{'layer':8s} {'output':>12s}   {'parameters':>26s} {'':>12s} {'MACs':>12s}   gradient")
+print(f"{'layer':8s} {'output':>12s}   {'parameters':>22s} {'':>12s} {'MACs':>12s}   gradient")
 with no_grad():
     for name, layer in alexnet.children():
         y = layer.eval().forward(x)
@@ -80,11 +80,11 @@ with no_grad():
         total_params, total_macs = total_params + params, total_macs + cost
         reports.append(report)
         print(f"{name:8s} {'×'.join(map(str, y.shape[1:])):>12s}   "
-              f"{params_sum(layer) if params else '':>26s} "
+              f"{params_sum(layer) if params else '':>22s} "
               f"{f'= {params:,}' if params else '':>12s} {f'{cost:,}' if cost else '':>12s}   "
               f"{report.verdict}, {report.worst:.0e}")
         x = y
-print(f"{'total':8s} {'':>12s}   {'':>26s} {f'= {total_params:,}':>12s} {total_macs:>12,}")
+print(f"{'total':8s} {'':>12s}   {'':>22s} {f'= {total_params:,}':>12s} {total_macs:>12,}")
 
 # %% [markdown]
 # The paper's abstract says "60 million parameters". Counted from its figure, apart from this code,
@@ -205,8 +205,8 @@ lesson.save(visualize.image_sheet(digits.train.images[:10],
 
 net = models.alexnet_small(rng=0)
 small = sum(p.value.size for p in net.parameters())
-print(f"The small AlexNet has the same {len(net)} layers in the same order and {small:,} "
-      f"parameters, {total_params / small:.0f} times fewer.")
+print(f"The small AlexNet has the same {len(net)} layers in the same order.\n"
+      f"It has {small:,} parameters, {total_params / small:.0f} times fewer.")
 
 # %% [markdown]
 # ### Where we depart from the paper, and why

@@ -94,16 +94,16 @@ moved = (int(back[0, 0].argmax()) % 6, int(blind[0, 0].argmax()) % 6)
 print(f"The line is in column 4. With switches it is painted in column {moved[0]}, "
       f"without in column {moved[1]}.")
 
-figure = Figure(figsize=(8, 2.0), layout="constrained")
+figure = Figure(figsize=(8, 5.4), layout="constrained")
 shown = (("image", image), ("after ReLU", rectified), ("pooled: the largest", single),
          ("unpooled", unpooled), ("reconstruction", back), ("without switches", blind))
-for axes, (title, values) in zip(figure.subplots(1, 6), shown, strict=True):
+for axes, (title, values) in zip(figure.subplots(2, 3).flat, shown, strict=True):
     most = abs(values).max()
     axes.imshow(values[0, 0], cmap="RdBu_r", vmin=-most, vmax=most)
     for (r, q), v in np.ndenumerate(values[0, 0]):
-        axes.text(q, r, f"{v:g}", ha="center", va="center", fontsize=6.5,
+        axes.text(q, r, f"{v:g}", ha="center", va="center", fontsize=10,
                   color="white" if abs(v) > 0.6 * most else "black")
-    axes.set_title(title, fontsize=8)
+    axes.set_title(title, fontsize=11)
     axes.set(xticks=[], yticks=[])
 lesson.save(figure, "by_hand", alt="Six small grids of numbers: a line in an image, its way up to "
             "one pooled number, and its way back; without switches the line is a column too far "
@@ -248,7 +248,7 @@ print("probability of the right class, for eight pictures that are named rightly
 for name, values in (("nothing covered", [found.whole for found in maps]),
                      ("a corner covered (mean of four)", at_corners),
                      ("the worst place covered", at_worst)):
-    print(f"{name:32s}" + "".join(f"{p:6.2f}" for p in values) + f"   mean {np.mean(values):.2f}")
+    print(f"{name:31s}" + "".join(f"{p:6.2f}" for p in values) + f"  mean {np.mean(values):.2f}")
 
 n, found = min(zip(right, maps, strict=True), key=lambda one: one[1].p.mean())
 x, drop = test[0][n:n + 1], found.drop()
@@ -300,7 +300,8 @@ for axes, stride in zip(figure.subplots(2, 1, sharex=True), (2, 4), strict=True)
     fine = np.linspace(0, 60, 600)
     axes.plot(fine, np.cos(2 * np.pi * fine / period), color="0.75", linewidth=1)
     axes.plot(fine, np.cos(2 * np.pi * fine / seen[stride]), color="tab:orange", linewidth=1.5)
-    axes.plot(pixels[:61:stride], wave[:61:stride], "o", color="tab:blue", markersize=4)
+    axes.plot(pixels[:61:stride], wave[:61:stride], "o", color="tab:blue", markersize=4,
+              clip_on=False)
     axes.set(ylabel=f"stride {stride}", yticks=[], xlim=(0, 60))
     axes.spines[["top", "right"]].set_visible(False)
 axes.set_xlabel("pixel (grey: the stripes; dots: what is sampled; orange: the wave they look like)")

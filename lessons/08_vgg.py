@@ -181,13 +181,15 @@ def count(stages: tuple[str, ...]) -> tuple[int, int, int]:
     return depth, params, macs
 
 
-print(f"{'':2s}{'layers':>6s} {'parameters':>12s} {'MACs':>15s}  top-1  top-5   stages")
+print(f"{'':2s}{'layers':>6s} {'parameters':>12s} {'MACs':>15s}  top-1  top-5")
 counted = {name: count(stages) for name, stages in CONFIGURATIONS.items()}
 for name, (depth, params, cost) in counted.items():
     error = "{:5.1f}  {:5.1f}".format(*PUBLISHED[name]) if name in PUBLISHED else "    ·      ·"
-    print(f"{name:2s}{depth:6d} {params:12,} {cost:15,}  {error}   "
-          + " | ".join(CONFIGURATIONS[name]))
+    print(f"{name:2s}{depth:6d} {params:12,} {cost:15,}  {error}")
 print("A-LRN: top-1 {}, top-5 {}: LRN does not help".format(*PUBLISHED["A-LRN"]))
+print("\nthe stages of each:")
+for name, stages in CONFIGURATIONS.items():
+    print(f"{name:2s}" + " | ".join(stages))
 
 # %% [markdown]
 # From A to B to D the error falls. From D to E it does not: 27.3 against 27.0. With images of
@@ -229,7 +231,7 @@ in_full, in_convs = sum(params[5:]) / sum(params), sum(cost[:5]) / sum(cost)
 for group, some_params, some_macs in zip(groups, params, cost, strict=True):
     print(f"{group:8s} {some_params / 1e6:7.2f} million parameters, {some_macs / 1e9:5.2f} billion "
           "MACs")
-print(f"{in_full:.0%} of the parameters are in the fully connected layers, {in_convs:.0%} of the "
+print(f"{in_full:.0%} of the parameters in the fully connected layers, {in_convs:.0%} of the "
       "MACs in the convolutions")
 
 # %% [markdown]
@@ -296,7 +298,7 @@ print(f"three 3×3 have fewer errors than one 3×3: {by_depth}")
 figure = Figure(figsize=(8, 2.2), layout="constrained")
 axes = figure.subplots()
 for i, values in enumerate(errors.values()):
-    axes.scatter(np.array(values) * 100, [i] * len(values), s=45, alpha=0.7)
+    axes.scatter(np.array(values) * 100, [i] * len(values), s=45, alpha=0.7, clip_on=False)
     axes.plot([np.mean(values) * 100] * 2, [i - 0.25, i + 0.25], color="0.3")
 axes.set(yticks=range(3), yticklabels=list(errors), xlabel="test error in %, one dot a seed",
          xlim=(0, None), ylim=(2.6, -0.6))

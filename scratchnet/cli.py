@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from scratchnet import __version__, book, compare, cost, golden, lesson, onnx
+from scratchnet import __version__, book, compare, cost, golden, lesson, onnx, profile
 from scratchnet.data import augment_command as augment
 from scratchnet.exercises import commands as exercises
 from scratchnet.exercises.grading import commands as grading
@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     lesson.add_options(command)
     command.set_defaults(run=run_lesson)
     cost.add_command(commands)
+    profile.add_command(commands)
     golden.add_command(commands)
     compare.add_command(commands)
     gradcheck.add_command(commands)

@@ -41,6 +41,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import to_host
+from scratchnet.backend.memory import fresh
+from scratchnet.backend.parallel import limited
 from scratchnet.convolution import output_size, pair
 from scratchnet.layer import Layer, Parameter, _held, no_grad, remembering
 from scratchnet.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Linear, ZeroPad2d
@@ -401,7 +403,7 @@ class _Peaks:
         if not was_on:
             tracemalloc.start()
         try:
-            with no_grad(), _watched(innermost, peaks):
+            with no_grad(), _watched(innermost, peaks), fresh(), limited(1):
                 before, _ = tracemalloc.get_traced_memory()
                 tracemalloc.reset_peak()
                 model.forward(x)

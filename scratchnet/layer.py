@@ -21,10 +21,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from scratchnet.backend import best_device, device_of, is_array, to_device, to_host, xp_of
+from scratchnet.backend import best_device, device_of, in_tiles, is_array, to_device, to_host, xp_of
 
 _mode = threading.local()
 _NO_DY = object()          # so that backward(None) is an error like any other wrong dy
+
+
+def zero(array: Any) -> None:
+    """Set every number to zero, in place."""
+    in_tiles(lambda part: array.__setitem__(part, 0), array)
 
 
 class no_grad:
@@ -153,7 +158,7 @@ class Layer:
     def zero_grad(self) -> Self:
         """Set every gradient to zero."""
         for parameter in self.parameters():
-            parameter.grad[...] = 0
+            zero(parameter.grad)
         return self
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, "Layer"]]:

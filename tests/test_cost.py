@@ -391,11 +391,11 @@ def test_memory_of_an_output_is_that_of_new_arrays_only():
 
 
 def test_memory_kept_for_backward():
-    """conv: x (8 channels); ReLU: a byte a number (16/4 channels); then conv: ReLU's output.
+    """conv: x (8 channels); ReLU: its output; then conv: the same again, which counts once.
     A layer that remembers a view keeps what the view is of, and nothing counts twice."""
     net = Sequential(Conv2d(8, 16, 1), ReLU(), Concat(Conv2d(16, 1, 1), Conv2d(16, 1, 1)))
     table = summary(net, (8, 64, 64))
-    assert table.memory_backward == (8 + 4 + 16) * MAP
+    assert table.memory_backward == (8 + 16) * MAP
     assert table.memory_params == 4 * table.params == 4 * (144 + 17 + 17)
 
     class OneChannel(Layer):
@@ -411,11 +411,11 @@ def test_memory_kept_for_backward():
 
 
 def test_memory_of_a_forward_is_the_most_at_once():
-    """x (not counted) → 16 channels → 16, and 4 of ReLU's mask: all alive at the same time;
-    afterwards the first 16 are freed, and 8 more are not as much."""
+    """x (not counted) → 16 channels → 16: alive at the same time; afterwards the first 16 are
+    freed, and 8 more are not as much."""
     net = Sequential(Conv2d(8, 16, 1, bias=False), ReLU(), Conv2d(16, 8, 1, bias=False))
     table = summary(net, (8, 64, 64))
-    assert table.memory_forward == pytest.approx((16 + 16 + 4) * MAP, rel=0.01)
+    assert table.memory_forward == pytest.approx((16 + 16) * MAP, rel=0.01)
 
 
 def test_memory_of_a_forward_is_without_what_backward_would_need():

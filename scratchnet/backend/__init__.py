@@ -1,4 +1,4 @@
-"""Where arrays live: NumPy on the CPU, CuPy on the GPU."""
+"""Where arrays live (NumPy on the CPU, CuPy on the GPU), in what memory, and on which threads."""
 from scratchnet.backend.arrays import (
     asarray_like,
     best_device,
@@ -10,6 +10,10 @@ from scratchnet.backend.arrays import (
     why_no_gpu,
     xp_of,
 )
+from scratchnet.backend.channels import moments, sums
+from scratchnet.backend.memory import empty, empty_like
+from scratchnet.backend.parallel import in_tiles, spread, threads
 
-__all__ = ["asarray_like", "best_device", "describe_device", "device_of", "is_array",
+__all__ = ["asarray_like", "best_device", "describe_device", "device_of", "empty",
+           "empty_like", "in_tiles", "is_array", "moments", "spread", "sums", "threads",
            "to_device", "to_host", "why_no_gpu", "xp_of"]

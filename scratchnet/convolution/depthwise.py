@@ -14,53 +14,76 @@ in im2col: one tap of several small maps is one long run in memory.
 Sifre, "Rigid-Motion Scattering for Image Classification", 2014; Howard et al., "MobileNets", 2017.
 """
 from collections.abc import Iterator
+from functools import reduce
+from operator import iadd
 from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import xp_of
-from scratchnet.convolution.geometry import Geometry, images_last, inside, output_size
+from scratchnet.backend import empty, spread, xp_of
+from scratchnet.convolution.geometry import WORTH, Geometry, images_last, inside, output_shape
 
 CPU_TILE = 512 << 10    # bytes of x at once: with y and a product, within a core's own cache
 
 
-def forward(x: Any, w: Any, geometry: Geometry) -> Any:
-    """y[n,c,i,j] = Σ_u Σ_v w[c,u,v] · x[n, c, i·s+u·d−p, j·s+v·d−p]."""
+def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
+    """y[n,c,i,j] = b[c] + Σ_u Σ_v w[c,u,v] · x[n, c, i·s+u·d−p, j·s+v·d−p]."""
     xp = xp_of(x)
-    OH, OW = (output_size(x.shape[2 + a], w.shape[2 + a], geometry.stride[a],
-                          geometry.padding[a], geometry.dilation[a]) for a in (0, 1))
-    y = xp.empty(x.shape[:2] + (OH, OW), dtype=xp.result_type(x, w))
-    for tile, channels in _tiles(x):
-        x_tile, w_tile = images_last(x[tile]), w[channels]
-        y_tile = xp.zeros((len(x_tile), OH, OW, x_tile.shape[3]), dtype=y.dtype)
-        for u, v, outputs, pixels in _taps(x.shape, y.shape, w.shape, geometry):
-            y_tile[outputs] += w_tile[:, :, u, v, None, None] * x_tile[pixels]
-        y[tile] = y_tile.transpose(3, 0, 1, 2)
+    OH, OW = output_shape(x.shape, w.shape, geometry)
+    y = empty(xp, x.shape[:2] + (OH, OW), xp.result_type(x, w))
+    cut, taps = list(_tiles(x)), list(_taps(x.shape, y.shape, w.shape, geometry))
+
+    def part(first: int, last: int) -> None:
+        for tile, channels in cut[first:last]:
+            x_tile, w_tile = images_last(x[tile]), w[channels, 0, :, :, None, None, None]
+            y_tile = xp.zeros((len(x_tile), OH, OW, x_tile.shape[3]), dtype=y.dtype)
+            if b is not None:
+                y_tile += b[channels, None, None, None]
+            product = xp.empty_like(y_tile)
+            for u, v, outputs, pixels in taps:
+                xp.multiply(w_tile[:, u, v], x_tile[pixels], out=product[outputs])
+                y_tile[outputs] += product[outputs]
+            y[tile] = y_tile.transpose(3, 0, 1, 2)
+
+    spread(part, len(cut), y.size * len(taps) > WORTH)
     return y
 
 
 def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
     """dx: every tap gives dy, times its weight, back to the pixel that it saw."""
     xp = xp_of(dy)
-    dx = xp.empty(x_shape, dtype=xp.result_type(dy, w))
-    for tile, channels in _tiles(dx):
-        dy_tile, w_tile = images_last(dy[tile]), w[channels]
-        dx_tile = xp.zeros((len(dy_tile), *x_shape[2:], dy_tile.shape[3]), dtype=dx.dtype)
-        for u, v, outputs, pixels in _taps(x_shape, dy.shape, w.shape, geometry):
-            dx_tile[pixels] += w_tile[:, :, u, v, None, None] * dy_tile[outputs]
-        dx[tile] = dx_tile.transpose(3, 0, 1, 2)
+    dx = empty(xp, x_shape, xp.result_type(dy, w))
+    cut, taps = list(_tiles(dx)), list(_taps(x_shape, dy.shape, w.shape, geometry))
+
+    def part(first: int, last: int) -> None:
+        for tile, channels in cut[first:last]:
+            dy_tile, w_tile = images_last(dy[tile]), w[channels, 0, :, :, None, None, None]
+            dx_tile = xp.zeros((len(dy_tile), *x_shape[2:], dy_tile.shape[3]), dtype=dx.dtype)
+            product = xp.empty(dy_tile.shape, dtype=dx.dtype)
+            for u, v, outputs, pixels in taps:
+                xp.multiply(w_tile[:, u, v], dy_tile[outputs], out=product[outputs])
+                dx_tile[pixels] += product[outputs]
+            dx[tile] = dx_tile.transpose(3, 0, 1, 2)
+
+    spread(part, len(cut), dy.size * len(taps) > WORTH)
     return dx
 
 
 def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     """dw[c,u,v]: dy times what tap u, v saw, summed over all places."""
     xp = xp_of(x)
-    dw = xp.zeros(w_shape, dtype=xp.result_type(x, dy))
-    for tile, channels in _tiles(x):
-        x_tile, dy_tile = images_last(x[tile]), images_last(dy[tile])
-        for u, v, outputs, pixels in _taps(x.shape, dy.shape, w_shape, geometry):
-            dw[channels, 0, u, v] += xp.einsum("chwn,chwn->c", dy_tile[outputs], x_tile[pixels])
-    return dw
+    cut, taps = list(_tiles(x)), list(_taps(x.shape, dy.shape, w_shape, geometry))
+
+    def part(first: int, last: int) -> Any:
+        dw = xp.zeros(w_shape, dtype=xp.result_type(x, dy))
+        for tile, channels in cut[first:last]:
+            x_tile, dy_tile = images_last(x[tile]), images_last(dy[tile])
+            for u, v, outputs, pixels in taps:
+                dw[channels, 0, u, v] += xp.einsum("chwn,chwn->c", dy_tile[outputs],
+                                                   x_tile[pixels])
+        return dw
+
+    return reduce(iadd, spread(part, len(cut), dy.size * len(taps) > WORTH))
 
 
 def _tiles(x: Any) -> Iterator[tuple[tuple[slice, slice], slice]]:

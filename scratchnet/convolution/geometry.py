@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from scratchnet.backend import xp_of
 
+WORTH = 4 << 20     # multiply-adds from which a second thread is worth its start
 FEW = 8     # fewer images are faster transposed one by one than all at once
 
 
@@ -63,6 +64,13 @@ def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int
     if ceil_mode and steps * stride >= size + padding:
         steps -= 1
     return steps + 1
+
+
+def output_shape(x_shape: tuple, w_shape: tuple, geometry: Geometry) -> tuple[int, int]:
+    """Return (OH, OW) of a convolution of images x with filters w."""
+    stride, padding, dilation, _ = geometry
+    return tuple(output_size(x_shape[2 + a], w_shape[2 + a], stride[a], padding[a], dilation[a])
+                 for a in (0, 1))
 
 
 def inside(tap: int, first: int, last: int, size: int, stride: int, padding: int,

@@ -15,34 +15,55 @@ The columns of a whole batch never exist at once. They would be KH·KW/stride² 
 the batch and would fall out of every cache; a tile of a few images, or of a few rows of one
 image, is copied into a buffer that the next tile uses again. Within a tile the images are the
 innermost axis, so that one tap of a small map is one long run in memory, not many short ones.
-With g groups, all of this happens g times, on one extra axis.
+With g groups, all of this happens g times, on one extra axis. Each thread has tiles, and a
+buffer, of its own.
 
 Chellapilla, Puri & Simard, "High Performance Convolutional Neural Networks for Document
 Processing", 2006.
 """
 from collections.abc import Iterator
+from functools import reduce
+from operator import iadd
 from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import xp_of
-from scratchnet.convolution.geometry import Geometry, images_last, inside, output_size, tiles
+from scratchnet.backend import empty, spread, threads, xp_of
+from scratchnet.convolution.geometry import (
+    WORTH,
+    Geometry,
+    images_last,
+    inside,
+    output_shape,
+    tiles,
+)
 
 CPU_TILE = 2 << 20      # bytes of columns at once: about a core's second-level cache
 GPU_TILE = 256 << 20    # a GPU wants few, large launches
 
 
-def forward(x: Any, w: Any, geometry: Geometry) -> Any:
-    """y[n,o,i,j] = Σ_c Σ_u Σ_v w[o,c,u,v] · x[n, c, i·s+u·d−p, j·s+v·d−p]."""
+def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
+    """y[n,o,i,j] = b[o] + Σ_c Σ_u Σ_v w[o,c,u,v] · x[n, c, i·s+u·d−p, j·s+v·d−p]."""
     xp = xp_of(x)
     N, O, g = len(x), len(w), geometry.groups
-    OH, OW = _output_shape(x.shape, w.shape, geometry)
+    OH, OW = output_shape(x.shape, w.shape, geometry)
 
     W = w.reshape(g, O // g, -1)
-    y = xp.empty((N, O, OH, OW), dtype=xp.result_type(x, w))
-    for images, rows, columns in _column_tiles(x, w.shape, geometry):
-        y_tile = W @ columns                                    # (g, O/g, rows·OW·n)
-        y[images, :, rows] = y_tile.reshape(O, _len(rows), OW, -1).transpose(3, 0, 1, 2)
+    y = empty(xp, (N, O, OH, OW), xp.result_type(x, w))
+    cut = list(_tiles(x, W.shape[2] * g, OH, OW))
+
+    def part(first: int, last: int) -> None:
+        for images, rows, columns in _column_tiles(x, w.shape, geometry, cut[first:last]):
+            y_tile = y[images, :, rows]                             # a view: (n, O, rows, OW)
+            if len(y_tile) == 1:
+                xp.matmul(W, columns, out=y_tile.reshape(g, O // g, -1))   # (g, O/g, rows·OW)
+            else:
+                product = xp.matmul(W, columns)                     # (g, O/g, rows·OW·n)
+                y_tile[...] = product.reshape(O, *y_tile.shape[2:], -1).transpose(3, 0, 1, 2)
+            if b is not None:
+                y_tile += b[:, None, None]                          # while it is in the cache
+
+    spread(part, len(cut), y.size * W.shape[2] > WORTH)
     return y
 
 
@@ -50,45 +71,57 @@ def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     """dW = Σ dy · columnsᵀ: every place where a filter looked, times its error there."""
     xp = xp_of(x)
     O, g = w_shape[0], geometry.groups
-    dW = xp.zeros((g, O // g, int(np.prod(w_shape[1:]))), dtype=xp.result_type(x, dy))
-    for images, rows, columns in _column_tiles(x, w_shape, geometry):
-        dy_tile = images_last(dy[images, :, rows]).reshape(g, O // g, -1)
-        dW += dy_tile @ columns.swapaxes(-1, -2)
-    return dW.reshape(w_shape)
+    K = int(np.prod(w_shape[1:]))
+    cut = list(_tiles(x, K * g, *dy.shape[2:]))
+
+    def part(first: int, last: int) -> Any:
+        dW = xp.zeros((g, O // g, K), dtype=xp.result_type(x, dy))
+        for images, rows, columns in _column_tiles(x, w_shape, geometry, cut[first:last]):
+            dy_tile = images_last(dy[images, :, rows]).reshape(g, O // g, -1)
+            dW += xp.matmul(dy_tile, columns.swapaxes(-1, -2))
+        return dW
+
+    return reduce(iadd, spread(part, len(cut), dy.size * K > WORTH)).reshape(w_shape)
 
 
 def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
     """dx = col2im(Wᵀ · dy): every filter that looked at a pixel, times its error."""
     xp = xp_of(dy)
-    (_, C, *HW), (O, _, KH, KW) = x_shape, w.shape
+    (N, C, *HW), (O, _, KH, KW) = x_shape, w.shape
     g, OW = geometry.groups, dy.shape[3]
 
     WT = w.reshape(g, O // g, -1).swapaxes(-1, -2)
-    dx = xp.zeros(x_shape, dtype=xp.result_type(dy, w))
-    for images, rows in _tiles(dy, C * KH * KW, *dy.shape[2:]):
-        dy_tile = images_last(dy[images, :, rows]).reshape(g, O // g, -1)
-        dcolumns = (WT @ dy_tile).reshape(C, KH, KW, _len(rows), OW, _len(images))
-        whole = _len(images) > 1                    # else a band of one image: add to it in place
-        dx_tile = xp.zeros((C, *HW, _len(images)), dtype=dx.dtype) if whole \
-            else dx[images].transpose(1, 2, 3, 0)
-        for u, v, out_i, out_j, in_i, in_j in _taps(rows, OW, HW, (KH, KW), geometry):
-            dx_tile[:, in_i, in_j] += dcolumns[:, u, v, out_i, out_j]
-        if whole:
-            dx[images] = dx_tile.transpose(3, 0, 1, 2)
+    dx = empty(xp, x_shape, xp.result_type(dy, w))
+
+    def part(first: int, last: int) -> None:        # of the images: bands of rows overlap in dx
+        for images, rows in _tiles(dy[first:last], C * KH * KW, *dy.shape[2:], first):
+            dy_tile = images_last(dy[images, :, rows]).reshape(g, O // g, -1)
+            dcolumns = (WT @ dy_tile).reshape(C, KH, KW, _len(rows), OW, _len(images))
+            whole = _len(images) > 1                # else a band of one image: add to it in place
+            dx_tile = xp.zeros((C, *HW, _len(images)), dtype=dx.dtype) if whole \
+                else dx[images].transpose(1, 2, 3, 0)
+            if not whole and rows.start == 0:
+                dx_tile[...] = 0
+            for u, v, out_i, out_j, in_i, in_j in _taps(rows, OW, HW, (KH, KW), geometry):
+                dx_tile[:, in_i, in_j] += dcolumns[:, u, v, out_i, out_j]
+            if whole:
+                dx[images] = dx_tile.transpose(3, 0, 1, 2)
+
+    spread(part, N, threads() <= N and dy.size * WT.shape[1] > WORTH)
     return dx
 
 
-def _column_tiles(x: Any, w_shape: tuple, geometry: Geometry) -> Iterator[tuple]:
-    """Yield (images, rows, columns): im2col of one tile after another, in one buffer."""
+def _column_tiles(x: Any, w_shape: tuple, geometry: Geometry,
+                  cut: list[tuple[slice, slice]]) -> Iterator[tuple]:
+    """Yield (images, rows, columns): im2col of one tile of `cut` after another, in one buffer."""
     xp = xp_of(x)
     (_, C, *HW), (_, _, KH, KW), g = x.shape, w_shape, geometry.groups
-    OH, OW = _output_shape(x.shape, w_shape, geometry)
+    OW = output_shape(x.shape, w_shape, geometry)[1]
 
-    buffer = None
-    for images, rows in _tiles(x, C * KH * KW, OH, OW):
+    largest = max(_len(images) * _len(rows) for images, rows in cut)
+    buffer = empty(xp, (C * KH * KW * OW * largest,), x.dtype)
+    for images, rows in cut:
         n, r = _len(images), _len(rows)
-        if buffer is None:                                  # the first tile is the largest
-            buffer = xp.empty(C * KH * KW * r * OW * n, dtype=x.dtype)
         columns = buffer[:C * KH * KW * r * OW * n].reshape(C, KH, KW, r, OW, n)
         tile = images_last(x[images])
         for u, v, out_i, out_j, in_i, in_j in _taps(rows, OW, HW, (KH, KW), geometry):
@@ -113,12 +146,13 @@ def _taps(rows: slice, OW: int, size: tuple, kernel: tuple, geometry: Geometry) 
             yield u, v, out_i, out_j, in_i, in_j
 
 
-def _tiles(x: Any, patch: int, OH: int, OW: int) -> Iterator[tuple[slice, slice]]:
-    budget = CPU_TILE if xp_of(x) is np else GPU_TILE
-    return tiles(len(x), OH, patch * OW * x.dtype.itemsize, budget)
-
-
-def _output_shape(x_shape: tuple, w_shape: tuple, geometry: Geometry) -> tuple[int, int]:
-    stride, padding, dilation, _ = geometry
-    return tuple(output_size(x_shape[2 + a], w_shape[2 + a], stride[a], padding[a], dilation[a])
-                 for a in (0, 1))
+def _tiles(x: Any, patch: int, OH: int, OW: int, first: int = 0
+           ) -> Iterator[tuple[slice, slice]]:
+    """Cut a batch into tiles of at most CPU_TILE bytes, and into one a thread at least; `first`
+    is the number of x[0]."""
+    row_bytes = patch * OW * x.dtype.itemsize
+    budget = GPU_TILE
+    if xp_of(x) is np:
+        budget = min(CPU_TILE, -(-len(x) * OH * row_bytes // threads()))
+    for images, rows in tiles(len(x), OH, row_bytes, budget):
+        yield slice(first + images.start, first + images.stop), rows

@@ -7,20 +7,28 @@ Seen as a matrix of C channels by H·W pixels, an image already is its own im2co
 
 With a stride only every s-th pixel takes part; the others get no gradient.
 
+Maps of a few pixels make thin matrices, which a processor multiplies slowly. Several of them are
+laid side by side first, C × n·H·W, and the product is cut up again: a copy of x, but each
+number of it takes part in O products.
+
 Lin, Chen & Yan, "Network In Network", ICLR 2014.
 """
+from functools import reduce
+from operator import iadd
 from typing import Any
 
-from scratchnet.backend import xp_of
-from scratchnet.convolution.geometry import Geometry
+from scratchnet.backend import empty, spread, xp_of
+from scratchnet.convolution.geometry import WORTH, Geometry
+
+WIDE = 256          # pixels from which a matrix is not thin
 
 
-def forward(x: Any, w: Any, geometry: Geometry) -> Any:
-    """y[n,o,i,j] = Σ_c w[o,c] · x[n, c, i·s, j·s]."""
+def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
+    """y[n,o,i,j] = b[o] + Σ_c w[o,c] · x[n, c, i·s, j·s]."""
     x = _seen(x, geometry)
     N, C, OH, OW = x.shape
     O, g = len(w), geometry.groups
-    y = w.reshape(1, g, O // g, C // g) @ x.reshape(N, g, C // g, OH * OW)
+    y = _product(w.reshape(g, O // g, C // g), x.reshape(N, g, C // g, OH * OW), b)
     return y.reshape(N, O, OH, OW)
 
 
@@ -28,11 +36,18 @@ def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     """dW = Σ_n dy[n] · x[n]ᵀ, one image at a time: no array of N weight gradients."""
     x = _seen(x, geometry)
     xp, g = xp_of(x), geometry.groups
-    O, C = w_shape[0], x.shape[1]
-    dW = xp.zeros((g, O // g, C // g), dtype=xp.result_type(x, dy))
-    for x_n, dy_n in zip(x, dy, strict=True):
-        dW += dy_n.reshape(g, O // g, -1) @ x_n.reshape(g, C // g, -1).swapaxes(-1, -2)
-    return dW.reshape(w_shape)
+    (N, C, OH, OW), O = x.shape, w_shape[0]
+    x, dy = x.reshape(N, g, C // g, OH * OW), dy.reshape(N, g, O // g, OH * OW)
+    at_once = _images_at_once(OH * OW)
+
+    def part(first: int, last: int) -> Any:
+        dW = xp.zeros((g, O // g, C // g), dtype=xp.result_type(x, dy))
+        for n in range(first, last, at_once):
+            stop = min(n + at_once, last)
+            dW += _side_by_side(dy[n:stop]) @ _side_by_side(x[n:stop]).swapaxes(-1, -2)
+        return dW
+
+    return reduce(iadd, spread(part, N, x.size * (O // g) > WORTH)).reshape(w_shape)
 
 
 def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
@@ -40,13 +55,47 @@ def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
     xp, g = xp_of(dy), geometry.groups
     N, O, OH, OW = dy.shape
     C = x_shape[1]
-    WT = w.reshape(1, g, O // g, C // g).swapaxes(-1, -2)
-    dx_seen = (WT @ dy.reshape(N, g, O // g, OH * OW)).reshape(N, C, OH, OW)
+    WT = w.reshape(g, O // g, C // g).swapaxes(-1, -2)
+    dx_seen = _product(WT, dy.reshape(N, g, O // g, OH * OW)).reshape(N, C, OH, OW)
     if geometry.stride == (1, 1):
         return dx_seen
-    dx = xp.zeros(x_shape, dtype=dx_seen.dtype)
+    dx = empty(xp, x_shape, dx_seen.dtype)
+    dx[...] = 0
     _seen(dx, geometry)[...] = dx_seen
     return dx
+
+
+def _side_by_side(x: Any) -> Any:
+    """(n, g, C, P) → (g, C, n·P); nothing is copied for one image."""
+    return x.transpose(1, 2, 0, 3).reshape(*x.shape[1:3], -1)
+
+
+def _product(W: Any, x: Any, b: Any = None) -> Any:
+    """W (g, O, C) · x (N, g, C, P) + b = y (N, g, O, P)."""
+    xp = xp_of(x)
+    (N, g, _, P), O = x.shape, W.shape[1]
+    y = empty(xp, (N, g, O, P), xp.result_type(W, x))
+    at_once = _images_at_once(P)
+    bias = None if b is None else b.reshape(g, O, 1)
+
+    def part(first: int, last: int) -> None:
+        for n in range(first, last, at_once):
+            tile = y[n:min(n + at_once, last)]
+            if at_once == 1:
+                xp.matmul(W, x[n], out=tile[0])
+            else:
+                product = xp.matmul(W, _side_by_side(x[n:n + len(tile)]))
+                tile[...] = product.reshape(g, O, len(tile), P).transpose(2, 0, 1, 3)
+            if bias is not None:
+                tile += bias                    # while it is in the cache
+
+    spread(part, N, y.size * W.shape[2] > WORTH)
+    return y
+
+
+def _images_at_once(pixels: int) -> int:
+    """How many maps are laid side by side: 1 where one is wide enough."""
+    return 1 if pixels >= WIDE else -(-2 * WIDE // pixels)
 
 
 def _seen(x: Any, geometry: Geometry) -> Any:

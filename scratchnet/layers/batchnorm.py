@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import xp_of
+from scratchnet.backend import empty_like, in_tiles, moments, sums, xp_of
 from scratchnet.convolution import whole
 from scratchnet.layer import Layer, Parameter, expect
 
@@ -59,47 +59,55 @@ class BatchNorm2d(Layer):
     def forward(self, x: Any) -> Any:
         gamma, beta = self.weight.value, self.bias.value
         expect(self, x, "N", self.num_features, "H", "W", weight=gamma)
+        xp, m = xp_of(x), x.size // self.num_features
         if self.training:
-            m = x.size // self.num_features
             if m == 1:
                 raise ValueError(f"{self} needs more than one number a channel to train on; "
                                  f"got {x.shape}: use a larger batch, or .eval()")
-            mean = x.mean(axis=(0, 2, 3))                           # (C,)
-            centred = x - mean[:, None, None]
-            var = _sum_of_products(centred, centred) / m            # (C,)
+            mean, var = moments(x)                                  # (C,) each
             a = self.momentum
             self.running_mean = (1 - a) * self.running_mean + a * mean
             self.running_var = (1 - a) * self.running_var + a * (m / (m - 1)) * var
         else:
-            centred = x - self.running_mean[:, None, None]
-            var = self.running_var
+            mean, var = self.running_mean, self.running_var
 
-        inv_std = 1 / xp_of(x).sqrt(var + self.eps)
-        x_hat = centred
-        x_hat *= inv_std[:, None, None]                             # in place: centred is ours
-        y = gamma[:, None, None] * x_hat
-        y += beta[:, None, None]
-        self.remember(x_hat, inv_std, self.training, y=y)
+        inv_std = 1 / xp.sqrt(var + self.eps)
+        scale, y = (gamma * inv_std)[:, None, None], empty_like(x)
+        mean_, beta_ = mean[:, None, None], beta[:, None, None]
+
+        def normalise(n: Any) -> None:                              # a few images
+            y_n = xp.subtract(x[n], mean_, out=y[n])
+            y_n *= scale                                            # γ · x̂
+            y_n += beta_
+
+        in_tiles(normalise, x, 3)
+        self.remember(x, mean, inv_std, self.training, y=y)         # x̂ = (x − μ) · inv_std
         return y
 
     def backward(self, dy: Any) -> Any:
-        x_hat, inv_std, trained_on_batch = self.recall(dy)
-        gamma = self.weight.value
+        x, mean, inv_std, trained_on_batch = self.recall(dy)
+        xp, m, gamma = xp_of(dy), dy.size // self.num_features, self.weight.value
 
-        dbeta = dy.sum(axis=(0, 2, 3))                              # (C,)
-        dgamma = _sum_of_products(dy, x_hat)                        # (C,)
+        dbeta, dgamma = sums(dy, x, mean)                           # Σ dy, Σ dy·(x − μ)
+        dgamma *= inv_std                                           # Σ dy·x̂
         self.bias.grad += dbeta
         self.weight.grad += dgamma
 
-        scale = (gamma * inv_std)[:, None, None]
+        scale, dx = (gamma * inv_std)[:, None, None], empty_like(dy)
         if not trained_on_batch:
-            return scale * dy
-        m = dy.size // self.num_features
-        dx = x_hat                          # ours since recall; in four steps, in place:
-        dx *= -(dgamma / m)[:, None, None]
-        dx += dy
-        dx -= (dbeta / m)[:, None, None]
-        dx *= scale                         # scale · (dy − dβ/m − x̂ · dγ/m)
+            in_tiles(lambda n: xp.multiply(scale, dy[n], out=dx[n]), dy)
+            return dx
+        mean_, through_mean = mean[:, None, None], (dbeta / m)[:, None, None]
+        through_var = (dgamma * inv_std / m)[:, None, None]         # beside x − μ
+
+        def shares(n: Any) -> None:             # γ/√(σ²+ε) · (dy − dβ/m − x̂ · dγ/m), in place
+            dx_n = xp.subtract(mean_, x[n], out=dx[n])
+            dx_n *= through_var
+            dx_n += dy[n]
+            dx_n -= through_mean
+            dx_n *= scale
+
+        in_tiles(shares, dy, 5)
         return dx
 
     settings = {"the plain setting": ((3,), {}, (4, 3, 2, 5)),
@@ -120,8 +128,3 @@ class BatchNorm2d(Layer):
 
     def __repr__(self) -> str:
         return f"BatchNorm2d({self.num_features})"
-
-
-def _sum_of_products(a: Any, b: Any) -> Any:
-    """Σ a_i · b_i over each channel, (C,): read once, no array of the products."""
-    return xp_of(a).einsum("nchw,nchw->c", a, b)

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import xp_of
+from scratchnet.backend import empty_like, in_tiles, xp_of
 from scratchnet.convolution import whole
 from scratchnet.layer import Layer, expect
 
@@ -48,17 +48,36 @@ class LocalResponseNorm(Layer):
     def forward(self, a: Any) -> Any:
         expect(self, a, "N", "C", "H", "W")
         before, after = self.size // 2, (self.size - 1) // 2
-        s = self.k + self.alpha * _window_sum(a * a, before, after)
-        b = a * s ** -self.beta
+        s, b = empty_like(a), empty_like(a)
+
+        def forward(n: Any) -> None:                                # a few images
+            s_n = _window_sum(a[n] * a[n], before, after, out=s[n])
+            s_n *= self.alpha
+            s_n += self.k
+            b_n = _power(s_n, self.beta, out=b[n])
+            b_n *= a[n]
+
+        in_tiles(forward, a, 2 * self.size)
         self.remember(a, s, y=b)
         return b
 
     def backward(self, db: Any) -> Any:
         a, s = self.recall(db)
         before, after = (self.size - 1) // 2, self.size // 2        # the window turned round
-        own = db * s ** -self.beta
-        cross = a * _window_sum(own * a / s, before, after)
-        return own - 2 * self.alpha * self.beta * cross
+        da = empty_like(db)
+
+        def backward(n: Any) -> None:
+            own = _power(s[n], self.beta, out=empty_like(s[n]))
+            own *= db[n]
+            cross = own * a[n]
+            cross /= s[n]
+            cross = _window_sum(cross, before, after, out=da[n])
+            cross *= a[n]
+            cross *= -2 * self.alpha * self.beta
+            cross += own
+
+        in_tiles(backward, db, 2 * self.size)
+        return da
 
     settings = {"the plain setting": ((3, 0.5, 0.75, 2.0), {}, (2, 5, 2, 3)),
                 "n even": ((4, 0.5, 0.75, 2.0), {}, (2, 5, 2, 3)),
@@ -68,22 +87,34 @@ class LocalResponseNorm(Layer):
     def terms(self, a: Any, db: Any) -> dict[str, Any]:
         """da is their sum."""
         before, after = (self.size - 1) // 2, self.size // 2
-        s = self.k + self.alpha * _window_sum(a * a, after, before)
+        s = self.k + self.alpha * _window_sum(a * a, after, before, empty_like(a))
         own = db * s ** -self.beta
         return {"own": own,
-                "cross": -2 * self.alpha * self.beta * a * _window_sum(own * a / s, before, after)}
+                "cross": -2 * self.alpha * self.beta * a
+                * _window_sum(own * a / s, before, after, empty_like(a))}
 
     def __repr__(self) -> str:
         return (f"LocalResponseNorm(size {self.size}, alpha {self.alpha:g}, beta "
                 f"{self.beta:g}, k {self.k:g})")
 
 
-def _window_sum(x: Any, before: int, after: int) -> Any:
-    """y[:, i] = Σ x[:, j] over j = i−before … i+after, those that exist."""
-    C = x.shape[1]
-    y = xp_of(x).zeros_like(x)
+def _window_sum(x: Any, before: int, after: int, out: Any) -> Any:
+    """y[:, i] = Σ x[:, j] over j = i−before … i+after, those that exist; into `out`."""
+    C, y = x.shape[1], out
+    y[...] = x
     for shift in range(-before, after + 1):             # y[i] += x[i + shift]
         low, high = max(0, -shift), min(C, C - shift)
-        if low < high:
+        if shift and low < high:
             y[:, low:high] += x[:, low + shift:high + shift]
     return y
+
+
+def _power(s: Any, beta: float, out: Any) -> Any:
+    """s^−β into `out`. The paper's β = 0.75 takes two square roots: √s · √√s = s^0.75."""
+    xp = xp_of(s)
+    if beta != 0.75:
+        return xp.power(s, -beta, out=out)
+    root = xp.sqrt(s)
+    xp.sqrt(root, out=out)
+    out *= root
+    return xp.divide(1, out, out=out)

@@ -15,8 +15,10 @@ pooled on its own. With kernel > stride the windows overlap (AlexNet: kernel 3, 
                 up where windows overlap. m = KH·KW, padding counted, unless
                 count_include_pad=False: then only real pixels count.
 
-What the maximum remembers is which tap won: one byte a number of y, not x (four bytes
-where a window has more than 256 taps).
+The maximum of a window is the maximum of its rows' maxima, so it is found in two passes, along
+the rows and then down the columns: KW + KH comparisons, not KW · KH. What is remembered is who won
+in each pass, a byte each (four where the kernel is larger than 256). The first winner of the first
+row that has the maximum is the first in reading order.
 
 Rounding: sizes are rounded down, OH = ⌊(H + 2p − KH)/s⌋ + 1, unless ceil_mode=True: then a
 last incomplete window is taken too, if it starts on the image or on the padding before it.
@@ -30,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import xp_of
+from scratchnet.backend import empty, in_tiles, xp_of
 from scratchnet.convolution import inside, output_size, pair, short
 from scratchnet.layer import Layer, expect
 
@@ -94,22 +96,54 @@ class MaxPool2d(_Pool2d):
 
     def forward(self, x: Any) -> Any:
         OH, OW = self._output_shape(x)
-        xp = xp_of(x)
-        y = xp.full(x.shape[:2] + (OH, OW), -np.inf, dtype=x.dtype)
-        few = self.kernel_size[0] * self.kernel_size[1] <= 256
-        winner = xp.zeros(y.shape, dtype=np.uint8 if few else np.int32)    # which tap
-        for tap, (outputs, pixels) in enumerate(self._taps(x.shape[2:], (OH, OW))):
-            xp.copyto(winner[outputs], tap, where=x[pixels] > y[outputs])
-            y[outputs] = xp.maximum(y[outputs], x[pixels])
-        self.remember(winner, x.shape, y=y)
+        xp, (N, C, H, _) = xp_of(x), x.shape
+        y = empty(xp, (N, C, OH, OW), x.dtype)
+        tap = np.uint8 if max(self.kernel_size) <= 256 else np.int32
+        row_winner = empty(xp, (N, C, H, OW), tap)          # of each piece of a row
+        winner = empty(xp, (N, C, OH, OW), tap)             # which of the rows
+
+        def forward(n: Any) -> None:                        # a few images
+            rows = xp.empty(row_winner[n].shape, dtype=x.dtype)
+            self._maximum(x[n], rows, row_winner[n], axis=1)
+            self._maximum(*(a.swapaxes(-1, -2) for a in (rows, y[n], winner[n])), axis=0)
+
+        in_tiles(forward, x, 9)
+        self.remember(row_winner, winner, x.shape, y=y)
         return y
 
     def backward(self, dy: Any) -> Any:
-        winner, x_shape = self.recall(dy)
-        dx = xp_of(dy).zeros(x_shape, dtype=dy.dtype)
-        for tap, (outputs, pixels) in enumerate(self._taps(x_shape[2:], dy.shape[2:])):
-            dx[pixels] += dy[outputs] * (winner[outputs] == tap)
+        row_winner, winner, x_shape = self.recall(dy)
+        xp = xp_of(dy)
+        dx = empty(xp, x_shape, dy.dtype)
+
+        def backward(n: Any) -> None:
+            drows = xp.zeros(row_winner[n].shape, dtype=dy.dtype)
+            self._spread(*(a.swapaxes(-1, -2) for a in (dy[n], drows, winner[n])), axis=0)
+            dx[n] = 0
+            self._spread(drows, dx[n], row_winner[n], axis=1)
+
+        in_tiles(backward, dx, 9)
         return dx
+
+    def _maximum(self, x: Any, y: Any, winner: Any, axis: int) -> None:
+        """y[…, j] = max_v x[…, j·s + v − p], and winner[…, j] = the first v that has it."""
+        xp = xp_of(x)
+        y[...], winner[...] = -np.inf, 0
+        for v, outputs, pixels in self._along(axis, x.shape[-1], y.shape[-1]):
+            x_v = xp.ascontiguousarray(x[..., pixels]) if axis else x[..., pixels]
+            xp.copyto(winner[..., outputs], v, where=x_v > y[..., outputs])
+            xp.maximum(y[..., outputs], x_v, out=y[..., outputs])
+
+    def _spread(self, dy: Any, dx: Any, winner: Any, axis: int) -> None:
+        """dx[…, j·s + v − p] += dy[…, j] where v is the winner."""
+        for v, outputs, pixels in self._along(axis, dx.shape[-1], dy.shape[-1]):
+            dx[..., pixels] += dy[..., outputs] * (winner[..., outputs] == v)
+
+    def _along(self, axis: int, size: int, outs: int) -> Iterator[tuple[int, slice, slice]]:
+        """Yield, for each tap along an axis, (tap, the outputs for which it is a real pixel,
+        those pixels)."""
+        for v in range(self.kernel_size[axis]):
+            yield v, *inside(v, 0, outs, size, self.stride[axis], self.padding[axis])
 
 
 class AvgPool2d(_Pool2d):
@@ -129,20 +163,33 @@ class AvgPool2d(_Pool2d):
     def forward(self, x: Any) -> Any:
         OH, OW = self._output_shape(x)
         xp = xp_of(x)
-        y = xp.zeros(x.shape[:2] + (OH, OW), dtype=x.dtype)
-        for outputs, pixels in self._taps(x.shape[2:], (OH, OW)):
-            y[outputs] += x[pixels]
+        y = empty(xp, x.shape[:2] + (OH, OW), x.dtype)
         share = xp.asarray(self._share(x.shape[2:], (OH, OW)), dtype=x.dtype)      # 1/m
-        y *= share
+        taps = list(self._taps(x.shape[2:], (OH, OW)))
+
+        def forward(n: Any) -> None:                                    # a few images
+            x_n, y_n = x[n], y[n]
+            y_n[...] = 0
+            for outputs, pixels in taps:
+                y_n[outputs] += x_n[pixels]
+            y_n *= share
+
+        in_tiles(forward, x, len(taps))
         self.remember(share, x.shape, y=y)
         return y
 
     def backward(self, dy: Any) -> Any:
         share, x_shape = self.recall(dy)
-        dx = xp_of(dy).zeros(x_shape, dtype=dy.dtype)
-        dy_share = dy * share
-        for outputs, pixels in self._taps(x_shape[2:], dy.shape[2:]):
-            dx[pixels] += dy_share[outputs]
+        dx = empty(xp_of(dy), x_shape, dy.dtype)
+        taps = list(self._taps(x_shape[2:], dy.shape[2:]))
+
+        def backward(n: Any) -> None:
+            dx_n, dy_share = dx[n], dy[n] * share
+            dx_n[...] = 0
+            for outputs, pixels in taps:
+                dx_n[pixels] += dy_share[outputs]
+
+        in_tiles(backward, dx, len(taps))
         return dx
 
     def _share(self, size: tuple, out: tuple) -> np.ndarray:

@@ -9,8 +9,8 @@
 
     backward    dx = dy · [x > 0]           elementwise: the Jacobian is diagonal
 
-What backward needs is one truth value a number: was x positive? The mask takes a quarter of
-the bytes of x in float32.
+Backward must know where x was positive. There y is positive, too, and y is at hand: the layer
+after this one is holding it, so that remembering it costs nothing.
 
 Shapes: any; y and dx have x's.
 Nair & Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", ICML 2010;
@@ -18,7 +18,7 @@ in AlexNet: Krizhevsky, Sutskever & Hinton, NIPS 2012, section 3.1.
 """
 from typing import Any
 
-from scratchnet.backend import xp_of
+from scratchnet.backend import empty_like, in_tiles, xp_of
 from scratchnet.layer import Layer, expect
 
 
@@ -27,10 +27,13 @@ class ReLU(Layer):
 
     def forward(self, x: Any) -> Any:
         expect(self, x, "…")
-        y = xp_of(x).maximum(x, 0)
-        self.remember(x > 0, y=y)
+        xp, y = xp_of(x), empty_like(x)
+        in_tiles(lambda n: xp.maximum(x[n], 0, out=y[n]), x)
+        self.remember(y, y=y)
         return y
 
     def backward(self, dy: Any) -> Any:
-        positive, = self.recall(dy)
-        return dy * positive            # a new array: dy may be feeding another branch too
+        y, = self.recall(dy)
+        xp, dx = xp_of(dy), empty_like(dy)      # a new array: dy may be feeding another branch too
+        in_tiles(lambda n: xp.multiply(dy[n], y[n] > 0, out=dx[n]), dy)
+        return dx

@@ -17,7 +17,7 @@ al., "MobileNetV2", CVPR 2018.
 """
 from typing import Any
 
-from scratchnet.backend import xp_of
+from scratchnet.backend import empty_like, in_tiles, xp_of
 from scratchnet.layer import Layer, expect
 
 
@@ -26,11 +26,18 @@ class ReLU6(Layer):
 
     def forward(self, x: Any) -> Any:
         expect(self, x, "…")
-        xp = xp_of(x)
-        y = xp.minimum(xp.maximum(x, 0), 6)
-        self.remember((x > 0) & (x < 6), y=y)
+        xp, y = xp_of(x), empty_like(x)
+
+        def clip(n: Any) -> None:
+            y_n = xp.maximum(x[n], 0, out=y[n])
+            xp.minimum(y_n, 6, out=y_n)
+
+        in_tiles(clip, x, 2)
+        self.remember(y, y=y)           # 0 < y < 6 exactly where 0 < x < 6
         return y
 
     def backward(self, dy: Any) -> Any:
-        between, = self.recall(dy)
-        return dy * between
+        y, = self.recall(dy)
+        xp, dx = xp_of(dy), empty_like(dy)
+        in_tiles(lambda n: xp.multiply(dy[n], (y[n] > 0) & (y[n] < 6), out=dx[n]), dy, 2)
+        return dx

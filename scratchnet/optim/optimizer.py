@@ -12,12 +12,13 @@ as they are. Each parameter's steps are therefore counted for itself: one that t
 epoch is at its first step.
 """
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from scratchnet.backend import device_of, is_array, to_device, to_host, xp_of
-from scratchnet.layer import Parameter
+from scratchnet.backend import device_of, in_tiles, is_array, to_device, to_host, xp_of
+from scratchnet.layer import Parameter, zero
 from scratchnet.optim.group import Group, in_groups
 
 
@@ -48,18 +49,23 @@ class Optimizer:
             self._memory[i] = self._remembered(i)
             self.steps[i] += 1
             # float: NumPy's own float64 would make float32 weights compute in float64
-            self.move(p.value, p.grad, lr=float(self.lr) * lr_scale,
-                      decay=float(self.weight_decay) * decay_scale, t=self.steps[i],
-                      **self._memory[i])
+            move = partial(self.move, lr=float(self.lr) * lr_scale,
+                           decay=float(self.weight_decay) * decay_scale, t=self.steps[i])
+            w, g, memory = p.value, p.grad, self._memory[i]
+            in_tiles(lambda rows, w=w, g=g, memory=memory, move=move: move(
+                w[rows], g[rows], **{name: array[rows] for name, array in memory.items()}), w, 4)
 
     def move(self, w: Any, g: Any, *, lr: float, decay: float, t: int, **memory: Any) -> None:
-        """Change `w` and the arrays of `memory` in place, for the t-th time; never `g`."""
+        """Change `w` and the arrays of `memory` in place, for the t-th time; never `g`.
+
+        Each number moves by itself: `w` may be some rows of the parameter, with theirs of the rest.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no move(w, g, …) yet: write it")
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         for p in self.parameters:
-            p.grad[...] = 0
+            zero(p.grad)
 
     # ── saving ───────────────────────────────────────────────────────────────────────
 

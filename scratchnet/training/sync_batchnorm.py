@@ -32,7 +32,7 @@ Shapes:  x (N, C, H, W), this rank's images; y and dx have x's.
 """
 from typing import Any
 
-from scratchnet.backend import xp_of
+from scratchnet.backend import sums, xp_of
 from scratchnet.layer import Layer, expect
 from scratchnet.layers import BatchNorm2d
 from scratchnet.training.communicator import Communicator
@@ -59,7 +59,7 @@ class SyncBatchNorm2d(BatchNorm2d):
                              f"batch of one image of one pixel: use a larger batch, or .eval()")
         mean = self._communicator.sum(x.sum(axis=(0, 2, 3))) / M            # (C,)
         x_hat = x - mean[:, None, None]
-        var = self._communicator.sum(_sum_of_products(x_hat, x_hat)) / M    # (C,)
+        var = self._communicator.sum(_sum_of_squares(x_hat)) / M            # (C,)
         a = self.momentum
         self.running_mean = (1 - a) * self.running_mean + a * mean
         self.running_var = (1 - a) * self.running_var + a * (m / (m - 1)) * var
@@ -68,13 +68,13 @@ class SyncBatchNorm2d(BatchNorm2d):
         x_hat *= inv_std[:, None, None]                             # in place: it is ours
         y = gamma[:, None, None] * x_hat
         y += beta[:, None, None]
-        self.remember(x_hat, inv_std, M, y=y)
+        self.remember(x, mean, inv_std, M, y=y)
         return y
 
     def backward(self, dy: Any) -> Any:
-        x_hat, inv_std, M = self.recall(dy)                         # M is False after .eval()
-        dbeta = dy.sum(axis=(0, 2, 3))                              # (C,), of this rank
-        dgamma = _sum_of_products(dy, x_hat)                        # (C,)
+        x, mean, inv_std, M = self.recall(dy)                       # M is False after .eval()
+        dbeta, dgamma = sums(dy, x, mean)                           # (C,), of this rank
+        dgamma *= inv_std
         self.bias.grad += dbeta
         self.weight.grad += dgamma
 
@@ -83,8 +83,8 @@ class SyncBatchNorm2d(BatchNorm2d):
             return scale * dy
         both = xp_of(dy).stack([dbeta, dgamma])                     # (2, C), of all ranks
         self._communicator.sum_in_place(both)
-        dx = x_hat                          # ours since recall; in four steps, in place:
-        dx *= -(both[1] / M)[:, None, None]
+        dx = x - mean[:, None, None]        # x̂ · √(σ²+ε); in four steps, in place:
+        dx *= -(both[1] * inv_std / M)[:, None, None]
         dx += dy
         dx -= (both[0] / M)[:, None, None]
         dx *= scale                         # scale · (dy − dβ/M − x̂ · dγ/M)
@@ -121,6 +121,6 @@ def synchronise_batchnorm(model: Layer, communicator: Communicator) -> list[Sync
     return [layer for _, layer in found]
 
 
-def _sum_of_products(a: Any, b: Any) -> Any:
-    """Σ a_i · b_i over each channel, (C,): read once, no array of the products."""
-    return xp_of(a).einsum("nchw,nchw->c", a, b)
+def _sum_of_squares(a: Any) -> Any:
+    """Σ a_i² over each channel, (C,): read once, no array of the squares."""
+    return xp_of(a).einsum("nchw,nchw->c", a, a)

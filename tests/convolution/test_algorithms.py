@@ -6,7 +6,8 @@ import pytest
 from layer_cases import CONV
 
 from scratchnet import convolution, naive
-from scratchnet.convolution import Geometry, depthwise, im2col, pointwise
+from scratchnet.backend.parallel import limited
+from scratchnet.convolution import Geometry, depthwise, im2col, pointwise, winograd
 from scratchnet.layers import Conv2d
 
 
@@ -54,6 +55,73 @@ def test_equals_the_plain_loops(algorithm, tile, case, dtype, tolerance, monkeyp
         np.testing.assert_allclose(ours, expected, rtol=tolerance, atol=tolerance)
 
 
+WINOGRAD = [(shape, outputs, padding) for shape in (
+    (1, 1, 3, 3), (2, 3, 4, 4), (3, 5, 7, 7), (2, 16, 14, 13), (1, 4, 9, 30), (5, 8, 6, 17))
+    for outputs in (1, 6) for padding in ((0, 0), (1, 1), (2, 2), (1, 0), (0, 2))]
+
+
+@pytest.mark.parametrize("shape, outputs, padding", WINOGRAD, ids=str)
+@pytest.mark.parametrize("tiles", [1, 5, winograd.TILES])
+def test_winograd_equals_the_plain_loops(shape, outputs, padding, tiles, monkeypatch):
+    monkeypatch.setattr(winograd, "TILES", tiles)
+    rng, geometry = np.random.default_rng(0), Geometry(padding=padding)
+    x = rng.standard_normal(shape, dtype=np.float32)
+    w = rng.standard_normal((outputs, shape[1], 3, 3), dtype=np.float32)
+    b = rng.standard_normal(outputs, dtype=np.float32)
+    y = naive.conv2d(*(a.astype(np.float64) for a in (x, w, b)), *geometry)
+    dy = rng.standard_normal(y.shape, dtype=np.float32)
+    dx, dw, _ = naive.conv2d_backward(*(a.astype(np.float64) for a in (dy, x, w)), *geometry)
+    for threads in (1, 2, 3):
+        with limited(threads):
+            for ours, expected in [
+                    (winograd.forward(x, w, geometry, b), y),
+                    (winograd.backward_x(dy, w, x.shape, geometry), dx),
+                    (winograd.backward_w(x, dy, w.shape, geometry), dw)]:
+                assert ours.dtype == np.float32 and ours.flags.c_contiguous
+                assert abs(ours - expected).max() <= 5e-5 * abs(expected).max()
+
+
+@pytest.mark.parametrize("algorithm, shape, outputs, kernel, geometry", [
+    ("im2col", (5, 6, 9, 11), 4, 3, Geometry((2, 1), (1, 2), (1, 2), 2)),
+    ("im2col", (1, 64, 40, 40), 16, 3, Geometry(padding=(1, 1))),
+    ("pointwise", (5, 32, 20, 20), 16, 1, Geometry()),
+    ("pointwise", (7, 64, 5, 5), 128, 1, Geometry()),
+    ("pointwise", (7, 64, 12, 12), 128, 1, Geometry((2, 2), groups=4)),
+    ("depthwise", (6, 40, 30, 30), 40, 3, Geometry(padding=(1, 1), groups=40)),
+    ("winograd", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1)))])
+def test_threads_change_rounding_only_and_runs_repeat(algorithm, shape, outputs, kernel, geometry):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(shape, dtype=np.float32)
+    w = rng.standard_normal((outputs, shape[1] // geometry.groups, kernel, kernel),
+                            dtype=np.float32)
+    b = rng.standard_normal(outputs, dtype=np.float32)
+    dy = rng.standard_normal(convolution.forward(x, w, geometry, b, "im2col").shape,
+                             dtype=np.float32)
+
+    def three():
+        return (convolution.forward(x, w, geometry, b, algorithm),
+                convolution.backward_x(dy, w, x.shape, geometry, algorithm),
+                convolution.backward_w(x, dy, w.shape, geometry, algorithm))
+
+    plain = (convolution.forward(x, w, geometry, None, "im2col") + b[:, None, None],
+             convolution.backward_x(dy, w, x.shape, geometry, "im2col"),
+             convolution.backward_w(x, dy, w.shape, geometry, "im2col"))
+    for count in (1, 2, 3):
+        with limited(count):
+            once, again = three(), three()
+        for a, same, expected in zip(once, again, plain, strict=True):
+            np.testing.assert_array_equal(a, same)
+            assert abs(a - expected).max() <= 5e-5 * abs(expected).max()
+
+
+def test_an_algorithm_that_cannot_is_refused():
+    x, w = np.zeros((1, 3, 8, 8), np.float32), np.zeros((4, 3, 3, 3), np.float32)
+    with pytest.raises(ValueError, match="'winograd' cannot compute this convolution; im2col can"):
+        convolution.forward(x, w, Geometry((2, 2)), None, "winograd")
+    with pytest.raises(ValueError, match="'fft' cannot compute this convolution; im2col, winograd"):
+        convolution.forward(x, w, Geometry(), None, "fft")
+
+
 @pytest.mark.parametrize("case", CONV, ids=str)
 def test_backward_is_the_transpose_of_forward(case):
     """⟨dy, conv(x, w)⟩ = ⟨dx, x⟩ = ⟨dw, w⟩: convolution is linear in x, and in w."""
@@ -72,7 +140,9 @@ def test_columns_are_made_tile_by_tile_in_one_buffer(tile, images, rows, monkeyp
     monkeypatch.setattr(im2col, "CPU_TILE", tile)
     x = np.random.default_rng(0).standard_normal((6, 16, 14, 16))
     buffers, shapes = set(), []
-    for n, r, columns in im2col._column_tiles(x, (4, 16, 3, 3), Geometry()):
+    with limited(1):                                # more threads would have a tile each
+        cut = list(im2col._tiles(x, 16 * 9, 12, 14))
+    for n, r, columns in im2col._column_tiles(x, (4, 16, 3, 3), Geometry(), cut):
         buffers.add(columns.__array_interface__["data"][0])
         shapes.append((n.stop - n.start, r.stop - r.start))
         assert columns.nbytes <= max(tile, 16 * 9 * 14 * 8)
@@ -171,7 +241,8 @@ def test_a_depthwise_convolution_makes_no_columns(monkeypatch):
     ((1, 1, 3, 3), Geometry(), im2col),                     # one channel: nothing to keep apart
 ])
 def test_choose(w_shape, geometry, expected):
-    assert convolution.choose(w_shape, geometry) is expected
+    x = np.zeros((2, w_shape[1] * geometry.groups, 9, 9))
+    assert convolution.choose(x, w_shape, geometry) is expected
 
 
 def test_dilation_of_a_single_tap_means_nothing():

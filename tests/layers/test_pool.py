@@ -48,11 +48,12 @@ def test_padding_never_wins():
     np.testing.assert_array_equal(layer.backward(image([1, 2], [3, 4])), image([1, 2], [3, 4]))
 
 
-def test_max_remembers_one_byte_a_window():
+def test_max_remembers_one_byte_for_each_window_and_piece_of_a_row():
     layer = MaxPool2d(3, 2)
     y = layer.forward(np.ones((2, 3, 9, 7)))
-    (winner, shape), _ = layer._memory
+    (row_winner, winner, shape), _ = layer._memory
     assert winner.nbytes == y.size and shape == (2, 3, 9, 7)
+    assert row_winner.nbytes == 2 * 3 * 9 * 3
 
 
 @pytest.mark.parametrize("case", cases_of(MaxPool2d), ids=str)

@@ -1,0 +1,195 @@
+"""Parallel — one part of a batch for each core, one thread of BLAS inside.
+
+    spread(work, n)         work(0, n/2) here, work(n/2, n) on a second thread, …
+
+NumPy lets go of Python's lock while it computes, so threads are enough. Each part is a contiguous
+range, cut the same way at every call: sums over parts, added in the order of the parts, come out
+the same bit for bit for a given number of threads. While parts are running, BLAS is held to
+one thread (two cores that both start two threads get in each other's way); before and after,
+a large product may have them all.
+
+The number of threads is that of the cores this process may use, or SCRATCHNET_NUM_THREADS.
+
+The helpers start with the first call that needs them, wait on a queue, and end with the process. A
+part that spreads again runs its parts itself; callers in several threads of the user's own
+share the helpers; a forked child starts its own.
+"""
+import contextvars
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+TILE = 512 << 10        # bytes of an array at once; with what is computed, within a core's cache
+SMALL = 1 << 20         # bytes to pass over from which a second thread is worth its start
+
+_local = threading.local()
+_lock = threading.Lock()
+_jobs: SimpleQueue = SimpleQueue()
+_helpers: list[threading.Thread] = []
+_running = 0                    # calls of spread that hold BLAS to one thread
+_before: list[tuple[Any, int]] = []     # BLAS libraries, and how many threads each had
+
+
+def threads() -> int:
+    """Return how many threads work is spread over.
+
+    Raises ValueError if SCRATCHNET_NUM_THREADS is set to something that is no number above 0.
+    """
+    chosen = getattr(_local, "threads", None)
+    if chosen is not None:
+        return chosen
+    text = os.environ.get("SCRATCHNET_NUM_THREADS", "")
+    if not text:
+        return _cores()
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"SCRATCHNET_NUM_THREADS is the number of threads to compute with, 1 or "
+                         f"more; got {text!r}")
+    return int(text)
+
+
+@contextmanager
+def limited(count: int) -> Iterator[None]:
+    """`with limited(1):` this thread's work is spread over `count` threads."""
+    outer = getattr(_local, "threads", None)
+    _local.threads = count
+    try:
+        yield
+    finally:
+        _local.threads = outer
+
+
+def spread(work: Callable[[int, int], Any], n: int, worth: bool = True) -> list:
+    """Call work(start, stop) on contiguous parts of range(n); return what they returned, in order.
+
+    With `worth` false, or one thread, it is one call of work(0, n). An error of a part is raised
+    here, after all parts have ended.
+    """
+    count = min(threads(), n) if worth and not getattr(_local, "part", False) else 1
+    if count <= 1:
+        return [work(0, n)]
+    bounds = [n * k // count for k in range(count + 1)]
+    _start_helpers(count - 1)
+    jobs = [_Job(work, bounds[k], bounds[k + 1]) for k in range(count)]
+    _hold_blas()
+    try:
+        for job in jobs[1:]:
+            _jobs.put(job)
+        jobs[0].run()
+        for job in jobs[1:]:
+            job.ended.acquire()
+    finally:
+        _let_blas()
+    for job in jobs:
+        if job.error is not None:
+            raise job.error
+    return [job.result for job in jobs]
+
+
+def in_tiles(work: Callable[[Any], Any], x: Any, cost: int = 1) -> None:
+    """Call work(part) for parts of x's first axis that fit into a core's cache, spread over the
+    threads: x[part] is a few images, or rows of weights. Work on it several times, with `out=`, and
+    only the first time comes from memory.
+
+    `cost` is how many passes over its part the work makes, about. Arrays that are small, have no
+    axis, or are on the GPU are one part.
+    """
+    if not isinstance(x, np.ndarray) or not x.ndim or x.nbytes * cost < SMALL:
+        work(...)
+        return
+    step = max(1, TILE * len(x) // x.nbytes)
+
+    def part(first: int, last: int) -> None:
+        for start in range(first, last, step):
+            work(slice(start, min(start + step, last)))
+
+    spread(part, len(x))
+
+
+class _Job:
+    """work(start, stop), to be run once, in the caller's context (NumPy's error settings)."""
+
+    def __init__(self, work: Callable, start: int, stop: int):
+        self.work, self.start, self.stop = work, start, stop
+        self.result = self.error = None
+        self.context = contextvars.copy_context()
+        self.ended = threading.Lock()
+        self.ended.acquire()
+
+    def run(self) -> None:
+        _local.part = True
+        try:
+            self.result = self.context.run(self.work, self.start, self.stop)
+        except BaseException as error:      # raised again where spread was called
+            self.error = error
+        finally:
+            _local.part = False
+            self.work = None                # holds arrays
+            self.ended.release()
+
+
+def _help() -> None:
+    while True:
+        _jobs.get().run()
+
+
+def _start_helpers(count: int) -> None:
+    if len(_helpers) >= count:
+        return
+    with _lock:
+        while len(_helpers) < count:
+            helper = threading.Thread(target=_help, daemon=True, name="scratchnet")
+            helper.start()
+            _helpers.append(helper)
+
+
+@cache
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _blas() -> list:
+    """The BLAS libraries of this process."""
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+def _hold_blas() -> None:
+    global _running
+    with _lock:
+        _running += 1
+        if _running == 1:
+            _before[:] = [(library, library.num_threads) for library in _blas()]
+            for library, had in _before:
+                if had != 1:
+                    library.set_num_threads(1)
+
+
+def _let_blas() -> None:
+    global _running
+    with _lock:
+        _running -= 1
+        if _running == 0:
+            for library, had in _before:
+                if had != 1:
+                    library.set_num_threads(had)
+
+
+def _after_fork() -> None:
+    """A child has one thread: the others, and what they held, are the parent's."""
+    global _lock, _jobs, _running
+    _lock, _jobs, _running = threading.Lock(), SimpleQueue(), 0
+    _helpers.clear()
+    _cores.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,4 +1,5 @@
 """Where arrays live (NumPy on the CPU, CuPy on the GPU), in what memory, and on which threads."""
+from scratchnet.backend.arithmetic import add, multiply
 from scratchnet.backend.arrays import (
     asarray_like,
     best_device,
@@ -14,6 +15,6 @@ from scratchnet.backend.channels import moments, sums
 from scratchnet.backend.memory import empty, empty_like
 from scratchnet.backend.parallel import in_tiles, spread, threads
 
-__all__ = ["asarray_like", "best_device", "describe_device", "device_of", "empty",
-           "empty_like", "in_tiles", "is_array", "moments", "spread", "sums", "threads",
-           "to_device", "to_host", "why_no_gpu", "xp_of"]
+__all__ = ["add", "asarray_like", "best_device", "describe_device", "device_of", "empty",
+           "empty_like", "in_tiles", "is_array", "moments", "multiply", "spread", "sums",
+           "threads", "to_device", "to_host", "why_no_gpu", "xp_of"]

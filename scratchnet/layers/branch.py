@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
-from scratchnet.backend import device_of, empty, empty_like, in_tiles, xp_of
+from scratchnet.backend import add, arithmetic, device_of, empty_like, in_tiles, multiply, xp_of
 from scratchnet.layer import Layer, expect, in_layer
 
 
@@ -120,10 +120,10 @@ class Residual(Sequential):
             raise ValueError(f"{self} adds its body and its shortcut, so both must have one "
                              f"shape; got {f.shape} and {shortcut.shape}: give it a "
                              f"downsample= that changes the shortcut's shape")
-        return plus(f, shortcut)
+        return add(f, shortcut)
 
     def backward(self, dy: Any) -> Any:
-        return plus(super().backward(dy), self.downsample.backward(dy))
+        return add(super().backward(dy), self.downsample.backward(dy))
 
 
 class Concat(_Named):
@@ -145,7 +145,7 @@ class Concat(_Named):
     def backward(self, dy: Any) -> Any:
         widths, = self.recall(dy)
         dys = split(dy, widths)
-        return reduce(plus, [f.backward(dy_f) for f, dy_f in zip(self, dys, strict=True)])
+        return reduce(add, [f.backward(dy_f) for f, dy_f in zip(self, dys, strict=True)])
 
 
 class Scale(Sequential):
@@ -157,8 +157,7 @@ class Scale(Sequential):
             raise ValueError(f"{self} multiplies each channel of x, shape {x.shape}, by one "
                              f"number: its layers must return {x.shape[:2] + (1, 1)}; got "
                              f"{s.shape}")
-        xp, y = xp_of(x), empty_like(x)
-        in_tiles(lambda n: xp.multiply(x[n], s[n], out=y[n]), x)
+        y = multiply(x, s)
         self.remember(x, s, y=y)
         return y
 
@@ -171,7 +170,7 @@ class Scale(Sequential):
             xp.multiply(dy[n], s[n], out=dx[n])
 
         in_tiles(cross, dy, 3)
-        return plus(dx, super().backward(ds))
+        return add(dx, super().backward(ds))
 
 
 class Add(Layer):
@@ -184,7 +183,7 @@ class Add(Layer):
         kinds = [(x.shape, x.dtype.name, device_of(x)) for x in xs]
         if len(set(kinds)) > 1:
             raise ValueError(f"{self} expects arrays of one shape, dtype and device; got {kinds}")
-        y = reduce(plus, xs)
+        y = reduce(add, xs)
         self.remember(len(xs), y=y)
         return y
 
@@ -212,13 +211,6 @@ class Concatenate(Layer):
         return "Concatenate()"
 
 
-def plus(a: Any, b: Any) -> Any:
-    """a + b, of one shape."""
-    xp, y = xp_of(a), empty(xp_of(a), a.shape, a.dtype)
-    in_tiles(lambda n: xp.add(a[n], b[n], out=y[n]), a)
-    return y
-
-
 def concatenate(layer: Layer, xs: Any) -> Any:
     """[a, b, …] along axis 1; ValueError if anything but the channels differs."""
     refuse_none(layer, xs)
@@ -228,16 +220,7 @@ def concatenate(layer: Layer, xs: Any) -> Any:
     if xs[0].ndim < 2 or len({(s[:1] + s[2:], *rest) for s, *rest in kinds}) > 1:
         raise ValueError(f"{layer} lays maps of one size, dtype and device side by side, only "
                          f"their channels may differ; got {kinds}")
-    ends = [sum(x.shape[1] for x in xs[:i]) for i in range(len(xs) + 1)]
-    (N, _, *rest), xp = xs[0].shape, xp_of(xs[0])
-    y = empty(xp, (N, ends[-1], *rest), xs[0].dtype)
-
-    def copy(n: Any) -> None:                                   # a few images
-        for x, start, end in zip(xs, ends, ends[1:], strict=False):
-            y[n][:, start:end] = x[n]
-
-    in_tiles(copy, y)
-    return y
+    return arithmetic.concatenate(xs)
 
 
 def refuse_none(layer: Layer, xs: Any) -> None:

@@ -86,12 +86,12 @@ def switches(pool: MaxPool2d, x: Any) -> tuple[Any, Any]:
         raise ValueError(f"switches are the places of maxima: expected a MaxPool2d; got {pool!r}")
     with remembering():
         y = pool.forward(x)
-    winner, (_, _, H, W) = pool.recall()            # which tap of the window won: u·KW + v
+    row_winner, winner, (_, _, H, W) = pool.recall()
     xp = xp_of(x)
-    (sh, sw), (ph, pw), KW = pool.stride, pool.padding, pool.kernel_size[1]
-    tap = winner.astype(np.int64)
-    r = xp.arange(y.shape[2])[:, None] * sh + tap // KW - ph
-    q = xp.arange(y.shape[3]) * sw + tap % KW - pw
+    (sh, sw), (ph, pw) = pool.stride, pool.padding
+    r = xp.arange(y.shape[2])[:, None] * sh + winner.astype(np.int64) - ph  # first which row won,
+    column = xp.take_along_axis(row_winner, r.clip(0, H - 1), axis=2)       # then who won in it
+    q = xp.arange(y.shape[3]) * sw + column.astype(np.int64) - pw
     if not bool(((r >= 0) & (r < H) & (q >= 0) & (q < W)).all()):
         raise ValueError(f"{pool}: in some windows no pixel has won; x holds NaN or −infinity")
     return y, r * W + q

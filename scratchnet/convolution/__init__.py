@@ -9,6 +9,9 @@
     depthwise   one filter a channel: nothing to sum over, a product for each tap
     winograd    3×3 with stride 1, in float32 on the CPU: a quarter of the multiplications
 """
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -19,10 +22,23 @@ from scratchnet.convolution import depthwise, im2col, pointwise, winograd
 from scratchnet.convolution.geometry import Geometry, inside, output_size, pair, short, whole
 
 __all__ = ["ALGORITHMS", "Geometry", "backward_w", "backward_x", "choose", "forward", "inside",
-           "output_size", "pair", "short", "whole"]
+           "local", "output_size", "pair", "short", "whole"]
 
 ALGORITHMS = {"depthwise": depthwise, "im2col": im2col, "pointwise": pointwise,
               "winograd": winograd}
+
+_mode = threading.local()
+
+
+@contextmanager
+def local() -> Iterator[None]:
+    """`with local():` no number depends on pixels that its filter does not look at, not even by
+    rounding or NaN. (Winograd mixes the pixels of a tile: NaN in one is NaN in 16 outputs.)"""
+    outer, _mode.local = getattr(_mode, "local", False), True
+    try:
+        yield
+    finally:
+        _mode.local = outer
 
 
 def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str | None = None
@@ -45,7 +61,8 @@ def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str 
         return pointwise
     if possible["depthwise"] and geometry.groups > 1:
         return depthwise
-    if possible["winograd"] and winograd.pays(x.shape, w_shape):
+    if possible["winograd"] and not getattr(_mode, "local", False) and winograd.pays(
+            x.shape, w_shape):
         return winograd
     return im2col
 

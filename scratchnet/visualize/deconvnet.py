@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from scratchnet import convolution
 from scratchnet.backend import device_of, to_device, to_host, xp_of
 from scratchnet.cost import summary
 from scratchnet.layer import Layer, no_grad
@@ -94,7 +95,7 @@ def descend(model: Layer, x: Any, layer: str, feature: int) -> list[tuple[str, A
     chain = chain[:place + 1]
     for name, f in chain:
         _way_back(name, f)                      # complain before anything is computed
-    with find.undisturbed(model):
+    with find.undisturbed(model), convolution.local():
         find.run(model, x, single=True)         # so that errors are the same everywhere
         below, a = [], x
         for _, f in chain:
@@ -181,7 +182,8 @@ def reconstruct(model: Layer, x: Any, layer: str, feature: Any) -> Any:
     What comes back is shaped like x. The model is left as it was. Raises ValueError for names,
     numbers and images that do not fit, and for networks without any ReLU.
     """
-    with find.undisturbed(model), ruled(model, "deconvnet"):
+    # local: what the activation does not see stays 0, and so _window can tell where it looked
+    with find.undisturbed(model), ruled(model, "deconvnet"), convolution.local():
         found = find.layer(model, layer)
         with find.listening(found) as heard:
             y = find.run(model, x)

@@ -4,7 +4,8 @@ The theoretical field of a unit, one pixel of a feature map, is all that its num
 Its side and jump are those of `cost.summary`. Where it lies in the image is found by asking the
 network: NaN spreads to all that is computed from it (0 · NaN is NaN), so with the rows 0 … i of the
 image made NaN, the unit turns NaN as soon as row i is one that it sees. The first such i is the
-top of its field, found by halving; likewise the other three sides.
+top of its field, found by halving; likewise the other three sides. (Convolutions are `local` here:
+an algorithm that mixes pixels would spread NaN further.)
 
 The effective field is how much it depends on each pixel,
 
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from scratchnet import convolution
 from scratchnet.backend import asarray_like, to_host
 from scratchnet.cost import summary
 from scratchnet.layer import Layer, no_grad
@@ -64,7 +66,7 @@ def theoretical_field(model: Layer, name: str, input_shape: tuple[int, int, int]
     C, H, W = input_shape
     parameters = model.parameters()
     dtype = to_host(parameters[0].value).dtype if parameters else np.float32
-    with find.undisturbed(model), no_grad(), np.errstate(all="ignore"):
+    with find.undisturbed(model), no_grad(), np.errstate(all="ignore"), convolution.local():
         x = np.zeros((1, C, H, W), dtype=dtype)
         if parameters:
             x = asarray_like(x, parameters[0].value)
@@ -89,7 +91,7 @@ def effective_field(model: Layer, name: str, images: Any,
     Give random images, or those the network is for. The model is left as it was. Raises
     ValueError as theoretical_field does.
     """
-    with find.undisturbed(model):
+    with find.undisturbed(model), convolution.local():
         found = find.layer(model, name)
         with find.listening(found) as heard:
             y = find.run(model, images)

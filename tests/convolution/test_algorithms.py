@@ -245,6 +245,23 @@ def test_choose(w_shape, geometry, expected):
     assert convolution.choose(x, w_shape, geometry) is expected
 
 
+def test_local_convolutions_spread_nothing_beyond_the_window():
+    x, w = np.zeros((1, 16, 12, 12), np.float32), np.ones((16, 16, 3, 3), np.float32)
+    x[0, 0, 5, 6] = np.nan
+    seen = np.zeros((12, 12), bool)
+    seen[4:7, 5:8] = True
+    geometry = Geometry(padding=(1, 1))
+    assert convolution.choose(x, w.shape, geometry) is winograd
+    with convolution.local():
+        with convolution.local():
+            assert convolution.choose(x, w.shape, geometry) is im2col
+        y = convolution.forward(x, w, geometry)
+        dx = convolution.backward_x(x, w, x.shape, geometry)
+    for image in (*y[0], *dx[0]):
+        np.testing.assert_array_equal(np.isnan(image), seen)
+    assert convolution.choose(x, w.shape, geometry) is winograd
+
+
 def test_dilation_of_a_single_tap_means_nothing():
     x, w = np.ones((1, 2, 3, 4)), np.ones((2, 2, 1, 1))
     np.testing.assert_array_equal(convolution.forward(x, w, Geometry(dilation=(3, 2))),

@@ -3,15 +3,16 @@
 A catalogue of bugs holds the mistakes that somebody thought of. A mutant is a mistake that
 nobody chose: one operator, constant, axis, slice or statement of a right backward is changed,
 
-    dx[pixels] += dy[outputs] * (winner[outputs] == tap)
-    dx[pixels] = dy[outputs] * (winner[outputs] == tap)             assigned, not added
-    dx[pixels] += (winner[outputs] == tap)                          a factor dropped
-    dx[pixels] += dy[outputs] * (winner[outputs] != tap)            a comparison turned round
+    dx[..., pixels] += dy[..., outputs] * (winner[..., outputs] == v)
+    dx[..., pixels] = dy[..., outputs] * (winner[..., outputs] == v)        assigned, not added
+    dx[..., pixels] += (winner[..., outputs] == v)                          a factor dropped
+    dx[..., pixels] += dy[..., outputs] * (winner[..., outputs] != v)       a comparison turned
 
 and the gradient check is asked whether it notices, on the cases of layer_cases.py that run
-this line. A mutant that passes them all has survived: either it computes the same as the
-original (it is equivalent, and benchmarks/mutants_equivalent.txt says why), or the check or
-the cases have a hole.
+this line. (Winograd's convolution knows float32 only, too coarse for derivatives: there the
+question is whether it still computes what im2col does in float64.) A mutant that passes them all
+has survived: either it computes the same as the original (it is equivalent, and
+benchmarks/mutants_equivalent.txt says why), or the check or the cases have a hole.
 
 A mutant is put in the place of the original by giving the function another code object, so
 every class and every module that has hold of the function has the mutant. They are
@@ -33,7 +34,7 @@ import numpy as np
 from layer_cases import CASES, Case, gradient_like
 
 import scratchnet
-from scratchnet import gradcheck
+from scratchnet import convolution, gradcheck
 from scratchnet.layers import Conv2d
 from scratchnet.models.googlenet import GoogLeNet
 
@@ -79,6 +80,41 @@ class Setting(NamedTuple):
                 return False
 
 
+class InFloat32(NamedTuple):
+    """One question to an algorithm that knows float32 only: does it compute what im2col does?"""
+
+    algorithm: str
+    shape: tuple[int, int, int, int]
+    outputs: int
+    padding: tuple[int, int]
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} against im2col, {self.shape}, padding {self.padding}"
+
+    def passes(self) -> bool:
+        """Are dx and dw im2col's, within what float32 can hold? Anything raised is a no."""
+        try:
+            return all(a.shape == b.shape and abs(a - b).max() <= 5e-5 * abs(b).max() for a, b in
+                       zip(self.gradients(np.float32, self.algorithm),
+                           self.gradients(np.float64, "im2col"), strict=True))
+        except Exception:
+            return False
+
+    def gradients(self, dtype: Any, algorithm: str) -> tuple[np.ndarray, np.ndarray]:
+        """dx and dw for random images, weights and output gradients."""
+        rng, geometry = np.random.default_rng(0), convolution.Geometry(padding=self.padding)
+        (N, C, H, W), (ph, pw) = self.shape, self.padding
+        x, w, dy = (rng.standard_normal(shape).astype(dtype) for shape in (
+            self.shape, (self.outputs, C, 3, 3),
+            (N, self.outputs, H + 2 * ph - 2, W + 2 * pw - 2)))
+        return (convolution.backward_x(dy, w, x.shape, geometry, algorithm),
+                convolution.backward_w(x, dy, w.shape, geometry, algorithm))
+
+
+FLOAT32 = (InFloat32("winograd", (2, 5, 9, 7), 6, (1, 1)),
+           InFloat32("winograd", (1, 3, 6, 11), 4, (0, 2)))
+
+
 # ── making mutants ───────────────────────────────────────────────────────────────────
 
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
@@ -89,17 +125,21 @@ COMPARISONS = {ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (a
                ast.NotIn: (ast.In,)}
 METHODS = {"sum": "mean", "mean": "sum", "zeros": "ones", "min": "max", "max": "min",
            "zeros_like": "ones_like"}
+WITH_BACKWARD = {"split", "_spread", "sums"}     # functions that only backwards call
+HOW = {"in_tiles": 2, "spread": 2}      # from this argument on it is about speed, not numbers
 UNWRAPPED = {"transpose", "swapaxes", "reshape", "sum", "mean", "ravel", "copy"}    # a.f() → a
-SYMMETRIC = {"swapaxes", "result_type", "einsum", "min", "max"}     # the order says nothing
+SYMMETRIC = {"swapaxes", "result_type", "einsum", "min", "max", "add",      # the order says
+             "multiply"}                                                    # nothing
 LOOKED_AT = {"shape", "size", "dtype", "ndim"}          # of these two a mutant of dy has what
 LOOKERS = {"xp_of", "result_type", "recall", "_tiles"}  # dy has: they do not ask for its numbers
 
 
 @cache
 def all_mutants() -> tuple[Mutant, ...]:
-    """Every mutant of every backward in layers, convolution and models, in a fixed order."""
+    """Every mutant of every backward in layers, convolution and models, and of what they call in
+    backend, in a fixed order."""
     found = []
-    for package in ("convolution", "layers", "models"):
+    for package in ("backend", "convolution", "layers", "models"):
         for file in sorted((ROOT / package).glob("*.py")):
             module = f"scratchnet.{package}" + (f".{file.stem}" if file.stem != "__init__" else "")
             for name, function in _targets(ast.parse(file.read_text(encoding="utf-8"))):
@@ -113,7 +153,7 @@ def _targets(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.Functio
         if isinstance(node, ast.ClassDef):
             yield from _targets(node, f"{node.name}.")
         elif isinstance(node, ast.FunctionDef) and (
-                node.name.startswith("backward") or node.name == "split"):
+                node.name.startswith("backward") or node.name in WITH_BACKWARD):
             yield prefix + node.name, node
 
 
@@ -168,6 +208,8 @@ def _idle(node: ast.AST, parent: ast.AST) -> bool:
             return name in LOOKERS
         case ast.Call(ast.Attribute(_, "reshape")), ast.UnaryOp():      # −1, "what is left"
             return True
+        case ast.Call(ast.Name(name), arguments), _ if name in HOW:
+            return any(node is argument for argument in arguments[HOW[name]:])
     return False
 
 
@@ -351,8 +393,20 @@ def small_tiles(size: int | None) -> Iterator[None]:
         setattr(import_module(module), name, old[module])
 
 
+@contextmanager
+def unset_is_nan() -> Iterator[None]:
+    """np.empty's memory may hold the right result of the last run: here it holds NaN."""
+    def unset(shape: Any, dtype: Any = float, **options: Any) -> np.ndarray:
+        return np.full(shape, np.nan if np.dtype(dtype).kind in "fc" else 1, dtype)
+    empty, np.empty = np.empty, unset
+    try:
+        yield
+    finally:
+        np.empty = empty
+
+
 @cache
-def coverage() -> dict[CodeType, list[Setting]]:
+def coverage() -> dict[CodeType, list[Setting | InFloat32]]:
     """For each code object, the settings whose backward runs it: the plain ones first."""
     sys.path.append(str(Path(__file__).parent / "models"))
     from test_blocks import BLOCKS, BOTH, TRAIN
@@ -374,6 +428,10 @@ def coverage() -> dict[CodeType, list[Setting]]:
             p.value.size for p in s.case.layer().parameters()) + s.case.inputs()[0].size))
         if any(code.co_filename.endswith(module.replace(".", "/") + ".py") for module in TILED):
             settings += [s._replace(tile=tile) for tile in TILES for s in settings[::4]]
+    for question in FLOAT32:
+        for code in _codes_run(lambda question=question: question.gradients(
+                np.float32, question.algorithm)):
+            found.setdefault(code, []).append(question)
     return found
 
 
@@ -392,7 +450,7 @@ def _codes_run(call: Any) -> set[CodeType]:
     return codes
 
 
-def settings_of(mutant: Mutant) -> list[Setting]:
+def settings_of(mutant: Mutant) -> list[Setting | InFloat32]:
     """The checks that run the mutant's function."""
     return coverage().get(original_function(mutant).__code__, [])
 
@@ -400,7 +458,7 @@ def settings_of(mutant: Mutant) -> list[Setting]:
 def examine(mutant: Mutant) -> str:
     """The first setting in which the check does not pass; "" if the mutant survives them all."""
     settings = settings_of(mutant)
-    with planted(mutant), warnings.catch_warnings(), np.errstate(all="ignore"):
+    with planted(mutant), unset_is_nan(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return next((str(setting) for setting in settings if not setting.passes()), "")
 

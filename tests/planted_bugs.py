@@ -659,14 +659,14 @@ for id, kind, says, steps, at in [
 # ── ReLU, Sigmoid, Tanh ──────────────────────────────────────────────────────────────
 
 def relu_in_dy(s, dy):
-    positive, = s.recall(dy)
-    dy[~positive] = 0
+    y, = s.recall(dy)
+    dy[~(y > 0)] = 0
     return dy
 
 
 def relu_in_x(s, x):
     y = np.maximum(x.real, 0, out=x) if x.dtype.kind == "f" else np.where(x > 0, x, 0)
-    s.remember(x > 0, y=y)
+    s.remember(y, y=y)
     return y
 
 
@@ -699,8 +699,19 @@ def remembers(what):
     return forward
 
 
-def masked(change):
+def recalled(change):
+    """backward by the one array that forward remembers."""
     return lambda s, dy: change(dy, *s.recall(dy))
+
+
+def masked(change):
+    """backward by ReLU's mask: forward remembers y."""
+    return recalled(lambda dy, y: change(dy, y > 0))
+
+
+def masked6(change):
+    """The same for ReLU6."""
+    return recalled(lambda dy, y: change(dy, (y > 0) & (y < 6)))
 
 
 def any_dims(at_y, f):
@@ -723,14 +734,14 @@ for id, kind, says, methods in [
     ("vanishing", 30, "dy below 1e-3 flushed to 0", {"backward": masked(
         lambda dy, m: np.where(np.abs(dy).max(initial=0) < 1e-3, 0, dy * m))}),
     ("times-y", 29, "dx = dy·y", {"forward": remembers(lambda x, y: y),
-                                  "backward": masked(lambda dy, y: dy * y)}),
+                                  "backward": recalled(lambda dy, y: dy * y)}),
     ("in-dy", 41, "zeroes dy in place", {"backward": relu_in_dy}),
     ("in-x", 42, "works in place", {"forward": relu_in_x}),
     ("first-mask", 43, "mask of the first batch is kept", {"forward": relu_first_mask}),
     ("quotient", 20, "slope y/x is NaN at x = 0", {"forward": remembers(lambda x, y: x),
                                                   "backward": relu_by_quotient}),
     ("slope-2", 20, "slope 2 at x = 0: two masks, ≥ and ≤, both counted", {
-        "forward": remembers(lambda x, y: x), "backward": masked(
+        "forward": remembers(lambda x, y: x), "backward": recalled(
             lambda dy, x: dy * (x >= 0) + dy * (x == 0))}),
     ("cleans-y", "writes y", "backward clears the y it returned", {
         "forward": remembers(lambda x, y: y), "backward": relu_cleans_y}),
@@ -767,11 +778,11 @@ for id, kind, says, cls, methods, at in [
         False, lambda dy, x: dy * (x < 6)), WIDE),
     ("relu6-ceiling-of-y", 29, "asks y ≤ 6, which is always true", ReLU6, any_dims(
         True, lambda dy, y: dy * ((y > 0) & (y <= 6))), WIDE),
-    ("relu6-inverted", 3, "mask inverted", ReLU6, {"backward": masked(
+    ("relu6-inverted", 3, "mask inverted", ReLU6, {"backward": masked6(
         lambda dy, between: dy * ~between)}, WIDE),
-    ("relu6-clips-dy", 30, "dy put through the ceiling", ReLU6, {"backward": masked(
+    ("relu6-clips-dy", 30, "dy put through the ceiling", ReLU6, {"backward": masked6(
         lambda dy, between: np.minimum(dy, 6) * between)}, WIDE),
-    ("relu6-sixth", 49, "divided by 6", ReLU6, {"backward": masked(
+    ("relu6-sixth", 49, "divided by 6", ReLU6, {"backward": masked6(
         lambda dy, between: dy * between / 6)}, WIDE),
     ("silu-second-half", 49, "σ·(1 − σ), the sigmoid's slope alone", SiLU, any_dims(
         False, lambda dy, x: dy * sigmoid(x) * (1 - sigmoid(x))), MAPS),
@@ -797,7 +808,8 @@ def lrn(own=1.0, cross=1.0, turned=True, power=0.0):
         a, z = s.recall(db)
         window = (s.size - 1) // 2, s.size // 2
         first = db * z ** -s.beta
-        sums = _window_sum(first * z ** power * a / z, *(window if turned else window[::-1]))
+        sums = _window_sum(first * z ** power * a / z, *(window if turned else window[::-1]),
+                           np.empty_like(a))
         n = s.size if cross == "n" else cross
         return own * first - n * 2 * s.alpha * s.beta * a * sums
     return patch(LocalResponseNorm, backward=backward)
@@ -1205,8 +1217,9 @@ class Norm(BatchNorm2d):
     def forward(self, x):
         y = super().forward(x)
         if hasattr(self, "_memory"):            # not under no_grad
-            x_hat, inv_std, trained = self.recall()
-            self.remember(x, x_hat, inv_std[:, None, None], trained, y=y)
+            x, mu, inv_std, trained = self.recall()
+            r = inv_std[:, None, None]
+            self.remember(x, (x - mu[:, None, None]) * r, r, trained, y=y)
         return y
 
     def backward(self, dy):
@@ -1869,7 +1882,7 @@ for id, kind, says, change in [
     ("at-y", 29, "1 − y², where y is scaled", lambda dy, t: dy * (A * S * (1 - (A * t) ** 2))),
     ("linear", 29, "1 − t", lambda dy, t: dy * (A * S * (1 - t))),
 ]:
-    bug(f"scaledtanh-{id}", kind, says, patch(ScaledTanh, backward=masked(change)), MAPS)
+    bug(f"scaledtanh-{id}", kind, says, patch(ScaledTanh, backward=recalled(change)), MAPS)
 
 
 # ── objects that are no scratchnet layers ────────────────────────────────────────────
@@ -2180,7 +2193,7 @@ for id, says, cls, at in [
     ("relu-at-least", "slope 1 at x = 0", patch(ReLU, forward=remembers(lambda x, y: x >= 0)),
      MAPS),
     ("relu-half", "slope ½ at x = 0", patch(ReLU, forward=remembers(
-        lambda x, y: 0.5 * (x > 0) + 0.5 * (x >= 0)), backward=masked(
+        lambda x, y: 0.5 * (x > 0) + 0.5 * (x >= 0)), backward=recalled(
             lambda dy, m: (dy * m).astype(dy.dtype))), MAPS),
     ("max-shared", "equal maxima share dy", patch(Max, winner=shared_winners), POOL),
     ("max-last", "the last of equal maxima wins", patch(Max, winner=lambda s, w: Max.winner(

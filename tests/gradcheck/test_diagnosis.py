@@ -349,11 +349,12 @@ def test_other_settings_say_where_it_is_wrong():
     class NoStride(layers.MaxPool2d):
         """As if windows were side by side."""
         def backward(self, dy):
-            winner, x_shape = self.recall(dy)
+            row_winner, winner, x_shape = self.recall(dy)
+            rows = np.arange(dy.shape[2])[:, None] * self.stride[0] + winner
+            tap = winner * self.kernel_size[1] + np.take_along_axis(row_winner, rows, axis=2)
             dx = np.zeros(x_shape, dy.dtype)
-            for tap, (outputs, pixels) in enumerate(self._taps(x_shape[2:], dy.shape[2:])):
-                won = winner[outputs] == tap
-                dx[pixels] = np.where(won, dy[outputs], dx[pixels])
+            for here, (outputs, pixels) in enumerate(self._taps(x_shape[2:], dy.shape[2:])):
+                dx[pixels] = np.where(tap[outputs] == here, dy[outputs], dx[pixels])
             return dx
 
     others = [Configuration(label, NoStride(*sizes), (IMAGES,), layers.MaxPool2d(*sizes))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from layer_cases import gradient_like
 from mutation import (
+    WITH_BACKWARD,
     Laboratory,
     Mutant,
     all_mutants,
@@ -36,8 +37,8 @@ def test_the_mutant_is_caught_or_is_no_mistake(mutant, laboratory):
 def test_a_right_version_survives(laboratory):
     """Or nothing would be proven by the others being caught."""
     x_positive = Mutant("same", "scratchnet.layers.relu", "ReLU.backward",
-                        "def backward(self, dy):\n    positive, = self.recall(dy)\n"
-                        "    return positive * dy")
+                        "def backward(self, dy):\n    y, = self.recall(dy)\n"
+                        "    return (y > 0) * dy")
     assert laboratory.examine(x_positive) == ""
 
 
@@ -51,10 +52,10 @@ def test_a_mutant_that_never_returns_counts_as_caught():
 
 def test_a_mutant_is_in_the_place_of_the_original_and_leaves_it():
     mutant = Mutant("twice", "scratchnet.layers.relu", "ReLU.backward",
-                    "def backward(self, dy):\n    return 2 * dy * self.recall(dy)[0]")
+                    "def backward(self, dy):\n    return 2 * dy * (self.recall(dy)[0] > 0)")
 
     def dx():
-        relu, x = ReLU(), np.array([1.0, -1.0])
+        relu, x = ReLU(), np.array([3.0, -1.0])
         relu.forward(x)
         return relu.backward(np.ones(2)).tolist()
 
@@ -68,7 +69,7 @@ def test_there_are_many_mutants_each_once_and_of_every_backward():
     assert len(mutants) > 1000
     assert len({mutant.id for mutant in mutants}) == len(mutants)
     assert {mutant.function.split(".")[-1] for mutant in mutants} == {
-        "backward", "backward_x", "backward_w", "split"}
+        "backward", "backward_x", "backward_w", *WITH_BACKWARD}
     assert len({(mutant.module, mutant.function) for mutant in mutants}) > 40
     for mutant in mutants:
         compile(mutant.source, mutant.id, "exec")
@@ -86,15 +87,18 @@ def test_the_list_of_equivalent_mutants_holds_mutants_and_reasons():
     assert all(len(reason) > 10 for reason in equivalent().values())
 
 
-def test_only_backward_runs_split():
-    """So it may be mutated with the backwards: forward would not show it."""
+def test_only_backward_runs_what_is_mutated_with_it():
+    """Forward would not show it, then."""
     from layer_cases import cases_of
     from mutation import _codes_run
 
-    from scratchnet.layers import Concat, branch
-    for case in cases_of(Concat):
-        layer, inputs = case.layer(), case.inputs()
-        assert branch.split.__code__ not in _codes_run(lambda: layer.forward(*inputs))  # noqa: B023
-        y = layer.forward(*inputs)
-        assert branch.split.__code__ in _codes_run(
-            lambda: layer.backward(gradient_like(y)))                               # noqa: B023
+    from scratchnet.backend import channels
+    from scratchnet.layers import BatchNorm2d, Concat, MaxPool2d, branch
+    for cls, function in ((Concat, branch.split), (MaxPool2d, MaxPool2d._spread),
+                          (BatchNorm2d, channels.sums)):
+        for case in cases_of(cls):
+            layer, inputs = case.layer(), case.inputs()
+            assert function.__code__ not in _codes_run(lambda: layer.forward(*inputs))  # noqa: B023
+            y = layer.forward(*inputs)
+            assert function.__code__ in _codes_run(
+                lambda: layer.backward(gradient_like(y)))                           # noqa: B023

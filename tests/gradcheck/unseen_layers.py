@@ -824,16 +824,16 @@ class OwnConvBackward(Conv2d):
 
 
 class OwnMaxBackward(MaxPool2d):
-    """From the tap that won, and the window's corner."""
+    """From the row that won, the pixel that won in it, and the window's corner."""
 
     def backward(self, dy):
-        winner, x_shape = self.recall(dy)
-        KW = self.kernel_size[1]
+        row_winner, winner, x_shape = self.recall(dy)
         (sh, sw), (ph, pw) = self.stride, self.padding
         dx = np.zeros(x_shape, dy.dtype)
         for n, c, i, j in np.ndindex(*dy.shape):
-            u, v = winner[n, c, i, j] // KW, winner[n, c, i, j] % KW
-            dx[n, c, i * sh + u - ph, j * sw + v - pw] += dy[n, c, i, j]
+            r = i * sh + winner[n, c, i, j] - ph
+            v = row_winner[n, c, r, j]
+            dx[n, c, r, j * sw + v - pw] += dy[n, c, i, j]
         return dx
 
 
@@ -841,7 +841,8 @@ class OwnNormBackward(BatchNorm2d):
     """By the three ways in which x reaches the loss."""
 
     def backward(self, dy):
-        x_hat, inv_std, trained = self.recall(dy)
+        x, mean, inv_std, trained = self.recall(dy)
+        x_hat = (x - mean[:, None, None]) * inv_std[:, None, None]
         self.bias.grad += dy.sum(axis=(0, 2, 3))
         self.weight.grad += (dy * x_hat).sum(axis=(0, 2, 3))
         dx_hat = dy * self.weight.value[:, None, None]

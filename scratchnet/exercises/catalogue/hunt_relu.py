@@ -47,8 +47,8 @@ class TimesInPlace(ReLU):
     """dy *= mask, in other words."""
 
     def backward(self, dy: Any) -> Any:
-        positive, = self.recall(dy)
-        return np.multiply(dy, positive, out=dy)
+        y, = self.recall(dy)
+        return np.multiply(dy, y > 0, out=dy)
 
 
 class ForwardInPlace(Layer):

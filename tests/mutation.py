@@ -35,13 +35,16 @@ from layer_cases import CASES, Case, gradient_like
 
 import scratchnet
 from scratchnet import convolution, gradcheck
+from scratchnet.backend.parallel import limited
 from scratchnet.layers import Conv2d
 from scratchnet.models.googlenet import GoogLeNet
 
 ROOT = Path(scratchnet.__file__).parent
 EQUIVALENT = Path(__file__).resolve().parents[1] / "benchmarks" / "mutants_equivalent.txt"
-TILED = {"scratchnet.convolution.im2col": "CPU_TILE", "scratchnet.convolution.depthwise":
-         "CPU_TILE", "scratchnet.layers.linear": "TILE"}
+TILED = {"scratchnet.backend.parallel": "TILE", "scratchnet.convolution.depthwise": "CPU_TILE",
+         "scratchnet.convolution.im2col": "CPU_TILE", "scratchnet.layers.linear": "TILE"}
+LEAST = {"scratchnet.backend.parallel": "SMALL", "scratchnet.convolution.depthwise": "WORTH",
+         "scratchnet.convolution.im2col": "WORTH", "scratchnet.convolution.pointwise": "WORTH"}
 TILES = (3000, 400, 1)          # bytes: several images at once, some rows, one row
 
 # The gradient that comes in is then the first that the classifier's is added to.
@@ -60,7 +63,8 @@ class Mutant(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One check: a case, in training or evaluation, perhaps with a small work space."""
+    """One check: a case, in training or evaluation; on one thread, or on two with a small work
+    space each."""
 
     case: Case
     training: bool = True
@@ -68,11 +72,11 @@ class Setting(NamedTuple):
 
     def __str__(self) -> str:
         return (f"{self.case}{'' if self.training else ', evaluation'}"
-                f"{f', tiles of {self.tile} bytes' if self.tile else ''}")
+                f"{f', two threads, tiles of {self.tile} bytes' if self.tile else ''}")
 
     def passes(self) -> bool:
         """Does the gradient check pass here? Anything raised is a no."""
-        with small_tiles(self.tile):
+        with in_parts(self.tile):
             try:
                 layer = self.case.layer().train(self.training)
                 return gradcheck.check(layer, *self.case.inputs()).passed
@@ -126,12 +130,13 @@ COMPARISONS = {ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (a
 METHODS = {"sum": "mean", "mean": "sum", "zeros": "ones", "min": "max", "max": "min",
            "zeros_like": "ones_like"}
 WITH_BACKWARD = {"split", "_spread", "sums"}     # functions that only backwards call
-HOW = {"in_tiles": 2, "spread": 2}      # from this argument on it is about speed, not numbers
+HOW = {"in_tiles": 1, "spread": 2}      # from this argument on it is about speed, not numbers
 UNWRAPPED = {"transpose", "swapaxes", "reshape", "sum", "mean", "ravel", "copy"}    # a.f() → a
 SYMMETRIC = {"swapaxes", "result_type", "einsum", "min", "max", "add",      # the order says
              "multiply"}                                                    # nothing
 LOOKED_AT = {"shape", "size", "dtype", "ndim"}          # of these two a mutant of dy has what
-LOOKERS = {"xp_of", "result_type", "recall", "_tiles"}  # dy has: they do not ask for its numbers
+LOOKERS = {"xp_of", "result_type", "recall", "_tiles", "choose"}    # dy has: they do not ask for
+                                                                    # its numbers
 
 
 @cache
@@ -296,8 +301,9 @@ def _other_calls(call: ast.Call) -> Iterator[ast.AST]:
             yield from arguments
     elif isinstance(function, ast.Name) and function.id in ("reversed", "images_last"):
         yield from arguments
-    if getattr(function, "attr", getattr(function, "id", "")) not in SYMMETRIC:
-        for i in range(len(arguments) - 1):
+    name = getattr(function, "attr", getattr(function, "id", ""))
+    if name not in SYMMETRIC:
+        for i in range(min(len(arguments), HOW.get(name, 99)) - 1):
             swapped = [*arguments[:i], arguments[i + 1], arguments[i], *arguments[i + 2:]]
             yield ast.Call(function, swapped, keywords)
     for k in keywords:
@@ -383,14 +389,20 @@ def _compiled(mutant: Mutant, original: CodeType) -> CodeType:
 
 
 @contextmanager
-def small_tiles(size: int | None) -> Iterator[None]:
-    """Work spaces of `size` bytes, so that small arrays are cut into tiles, too."""
-    old = {module: getattr(import_module(module), name) for module, name in TILED.items()}
-    for module, name in TILED.items():
-        setattr(import_module(module), name, size or old[module])
-    yield
-    for module, name in TILED.items():
-        setattr(import_module(module), name, old[module])
+def in_parts(size: int | None) -> Iterator[None]:
+    """Work spaces of `size` bytes and two threads, so that small arrays are cut up, too; with None,
+    one thread."""
+    places = [(import_module(module), name) for names in (TILED, LEAST)
+              for module, name in names.items()]
+    old = [getattr(module, name) for module, name in places]
+    for module, name in places if size else ():
+        setattr(module, name, size if TILED.get(module.__name__) == name else 0)
+    try:
+        with limited(2 if size else 1):
+            yield
+    finally:
+        for (module, name), value in zip(places, old, strict=True):
+            setattr(module, name, value)
 
 
 @contextmanager
@@ -426,7 +438,7 @@ def coverage() -> dict[CodeType, list[Setting | InFloat32]]:
     for code, settings in found.items():
         settings.sort(key=lambda s: (s.case in blocks, sum(
             p.value.size for p in s.case.layer().parameters()) + s.case.inputs()[0].size))
-        if any(code.co_filename.endswith(module.replace(".", "/") + ".py") for module in TILED):
+        if "models" not in code.co_filename:
             settings += [s._replace(tile=tile) for tile in TILES for s in settings[::4]]
     for question in FLOAT32:
         for code in _codes_run(lambda question=question: question.gradients(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from layer_cases import CASES, gradient_like, run
 
+from scratchnet.backend import parallel
 from scratchnet.layer import no_grad, remembering
 
 ALL = pytest.mark.parametrize("case", CASES, ids=str)
@@ -51,6 +52,19 @@ def test_complex_numbers_pass_through(case, training):
         *[x.astype(complex) if x.dtype.kind == "f" else x for x in case.inputs()])
     assert y.dtype == np.complex128
     np.testing.assert_allclose(y, real, rtol=1e-12, atol=1e-12)
+
+
+@ALL
+@BOTH_MODES
+def test_an_image_at_a_time_and_threads_change_rounding_only(case, training, monkeypatch):
+    """Arrays of this size are one part, unless parts are made smaller."""
+    expected = flat(run(case, case.layer().train(training), case.inputs()))
+    monkeypatch.setattr(parallel, "SMALL", 1)
+    monkeypatch.setattr(parallel, "TILE", 1)
+    for threads in (1, 2):
+        with parallel.limited(threads):
+            layer = case.layer().train(training)
+            assert_same(flat(run(case, layer, case.inputs())), expected, 1e-12)
 
 
 @ALL

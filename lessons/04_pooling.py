@@ -83,7 +83,7 @@ for name, y in outputs.items():
 #
 # So dy goes to the winner and nobody else gets any. If several tie, the first in reading order
 # counts as the winner (lesson 1). Backward must know who won, not what the numbers were; forward
-# writes that down, one byte a window. In overlapping windows a pixel can win more than once. The
+# writes that down, a few bytes a window. In overlapping windows a pixel can win more than once. The
 # loss then depends on it in several ways, and parallel ways add.
 #
 # ## 4. The mean, backwards

@@ -90,7 +90,7 @@ lesson.save(figure, "curves_and_slopes", alt="Sigmoid, tanh and ReLU on the left
 # - tanh: dx = dy · (1 − y²);
 # - ReLU: dx = dy where x was positive, else 0.
 #
-# The first two need to remember y, ReLU one truth value for each number.
+# All three need to remember y, and no more: x was positive where y is.
 
 # %%
 reports = {name: gradcheck.check(unit, rng.standard_normal((2, 3, 5, 6)), probes=2)

@@ -124,14 +124,14 @@ print("dx = dy's old maps + f backward of dy's new maps:", bool(np.allclose(dx, 
 # and then normalises them all, so nothing that backward needs can be shared with the layer before.
 # Let one map be the unit (height · width · 4 bytes). A dense layer with $C$ maps at its input keeps
 #
-# - $C$ normalised maps for norm1 and $4k$ for norm2;
+# - $C$ maps for norm1 and $4k$ for norm2, their inputs;
 # - $C$ maps for conv1 and $4k$ for conv2, their inputs: what came out of the ReLUs;
-# - for the two ReLUs, what was positive, one byte a number instead of four: a quarter of $C + 4k$.
+# - for the two ReLUs, what came out of them: the same arrays, so nothing more.
 #
-# Together $2.25 \cdot (C + 4k)$. In layer $l$, $C = C_0 + l \cdot k$. Sum that over $L$ layers,
+# Together $2 \cdot (C + 4k)$. In layer $l$, $C = C_0 + l \cdot k$. Sum that over $L$ layers,
 # with $0 + 1 + \cdots + (L - 1) = L(L - 1)/2$:
 #
-# $$M(L) = 2.25 \cdot (L \cdot (C_0 + 4k) + k \cdot \frac{L(L-1)}{2})$$
+# $$M(L) = 2 \cdot (L \cdot (C_0 + 4k) + k \cdot \frac{L(L-1)}{2})$$
 #
 # The last term has $L^2$ in it. `summary` measures what layers keep; does the formula hold?
 
@@ -146,7 +146,7 @@ def block_of(depth: int) -> layers.Sequential:
 UNIT = 4 * 16 * 16
 depths = (1, 2, 4, 8, 16, 24)
 measured = [summary(block_of(depth), (C, 16, 16)).memory_backward / UNIT for depth in depths]
-formula = [2.25 * (n * (C + 4 * k) + k * n * (n - 1) / 2) for n in depths]
+formula = [2 * (n * (C + 4 * k) + k * n * (n - 1) / 2) for n in depths]
 for depth, kept, expected in zip(depths, measured, formula, strict=True):
     print(f"{depth:2d} layer{'s' * (depth > 1):1s}: kept for backward {kept:8.1f} maps, "
           f"formula {expected:8.1f}; different maps computed: {C} + {depth}·{k} = {C + depth * k}")
@@ -154,7 +154,8 @@ for depth, kept, expected in zip(depths, measured, formula, strict=True):
 # %% [markdown]
 # The small rest above the formula is what batch normalisation keeps for each channel.
 # From 8 to 16 layers the memory grows 2.8 times; in ever deeper blocks, twice the layers come to
-# need four times as much. And most of what is kept are the same maps, normalised once more.
+# need four times as much. And most of what is kept are the same maps, copied once more and
+# normalised once more.
 #
 # Can one do without the copies? Keep each map once, forget all else, and let backward compute
 # it again, layer by layer, just before it is needed. (Published for DenseNet by Pleiss et al.
@@ -217,7 +218,7 @@ print(f"time, forward and backward, measured here: {times[0] * 1e3:.0f} ms and "
 figure = Figure(figsize=(8, 3), layout="constrained")
 axes = figure.subplots()
 n = np.linspace(1, depths[-1], 100)
-axes.plot(n, 2.25 * (n * (C + 4 * k) + k * n * (n - 1) / 2), color="tab:red", linewidth=1)
+axes.plot(n, 2 * (n * (C + 4 * k) + k * n * (n - 1) / 2), color="tab:red", linewidth=1)
 axes.plot(n, C + k * n, color="tab:blue", linewidth=1)
 axes.plot(depths, measured, "o", color="tab:red", label="concatenated and kept (line: formula)")
 axes.plot(depths, thrifty, "s", color="tab:blue", label="each map once (line: C₀ + L·k)")

@@ -42,10 +42,12 @@ from scratchnet.models.googlenet import GoogLeNet
 ROOT = Path(scratchnet.__file__).parent
 EQUIVALENT = Path(__file__).resolve().parents[1] / "benchmarks" / "mutants_equivalent.txt"
 TILED = {"scratchnet.backend.parallel": "TILE", "scratchnet.convolution.depthwise": "CPU_TILE",
-         "scratchnet.convolution.im2col": "CPU_TILE", "scratchnet.layers.linear": "TILE"}
+         "scratchnet.convolution.im2col": "CPU_TILE", "scratchnet.layers.linear": "TILE",
+         "scratchnet.convolution.pointwise": "WIDE"}
 LEAST = {"scratchnet.backend.parallel": "SMALL", "scratchnet.convolution.depthwise": "WORTH",
          "scratchnet.convolution.im2col": "WORTH", "scratchnet.convolution.pointwise": "WORTH"}
-TILES = (3000, 400, 1)          # bytes: several images at once, some rows, one row
+TILES = ((3000, 2), (400, 1), (1, 1), (1, 2))   # bytes: several images at once, some rows, one
+                                                # row; and threads
 
 # The gradient that comes in is then the first that the classifier's is added to.
 AUXILIARY_LAST = Case("googlenet, a classifier on the last layer", lambda: GoogLeNet(
@@ -63,20 +65,19 @@ class Mutant(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One check: a case, in training or evaluation; on one thread, or on two with a small work
-    space each."""
+    """One check: a case, in training or evaluation; perhaps in small parts, (bytes, threads)."""
 
     case: Case
     training: bool = True
-    tile: int | None = None
+    parts: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         return (f"{self.case}{'' if self.training else ', evaluation'}"
-                f"{f', two threads, tiles of {self.tile} bytes' if self.tile else ''}")
+                f"{', parts of {} bytes, {} threads'.format(*self.parts) if self.parts else ''}")
 
     def passes(self) -> bool:
         """Does the gradient check pass here? Anything raised is a no."""
-        with in_parts(self.tile):
+        with in_parts(*self.parts or ()):
             try:
                 layer = self.case.layer().train(self.training)
                 return gradcheck.check(layer, *self.case.inputs()).passed
@@ -389,16 +390,15 @@ def _compiled(mutant: Mutant, original: CodeType) -> CodeType:
 
 
 @contextmanager
-def in_parts(size: int | None) -> Iterator[None]:
-    """Work spaces of `size` bytes and two threads, so that small arrays are cut up, too; with None,
-    one thread."""
+def in_parts(size: int = 0, threads: int = 1) -> Iterator[None]:
+    """Work spaces of `size` bytes, so that small arrays are cut up, too; 0: as they are."""
     places = [(import_module(module), name) for names in (TILED, LEAST)
               for module, name in names.items()]
     old = [getattr(module, name) for module, name in places]
     for module, name in places if size else ():
         setattr(module, name, size if TILED.get(module.__name__) == name else 0)
     try:
-        with limited(2 if size else 1):
+        with limited(threads):
             yield
     finally:
         for (module, name), value in zip(places, old, strict=True):
@@ -439,7 +439,7 @@ def coverage() -> dict[CodeType, list[Setting | InFloat32]]:
         settings.sort(key=lambda s: (s.case in blocks, sum(
             p.value.size for p in s.case.layer().parameters()) + s.case.inputs()[0].size))
         if "models" not in code.co_filename:
-            settings += [s._replace(tile=tile) for tile in TILES for s in settings[::4]]
+            settings += [s._replace(parts=parts) for parts in TILES for s in settings[::4]]
     for question in FLOAT32:
         for code in _codes_run(lambda question=question: question.gradients(
                 np.float32, question.algorithm)):

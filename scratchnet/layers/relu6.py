@@ -9,7 +9,7 @@
     backward    dx = dy · [0 < x < 6]
 
 The ceiling keeps activations within a known range, so that they survive the rounding of
-16-bit and 8-bit arithmetic on a phone. Backward needs one truth value a number.
+16-bit and 8-bit arithmetic on a phone. Backward asks y, as ReLU's does.
 
 Shapes: any; y and dx have x's.
 Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10", 2010; in MobileNet: Sandler et

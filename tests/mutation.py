@@ -208,14 +208,15 @@ def _idle(node: ast.AST, parent: ast.AST) -> bool:
             return True
         case _, ast.If(_, body):
             return isinstance(body[-1], ast.Raise)
+        case ast.Call(ast.Name(name), arguments), _ if name in HOW and any(
+                node is argument for argument in arguments[HOW[name]:]):
+            return True
         case ast.Attribute(_, name), ast.Name():
             return name in LOOKED_AT
         case ast.Call(ast.Name(name) | ast.Attribute(_, name)), ast.Name():
             return name in LOOKERS
         case ast.Call(ast.Attribute(_, "reshape")), ast.UnaryOp():      # −1, "what is left"
             return True
-        case ast.Call(ast.Name(name), arguments), _ if name in HOW:
-            return any(node is argument for argument in arguments[HOW[name]:])
     return False
 
 

@@ -18,6 +18,7 @@ from scratchnet.layers import (
 )
 from scratchnet.visualize.deconvnet import (
     _mosaics,
+    _strongest,
     _window,
     deconvnet_figure,
     descend,
@@ -177,6 +178,20 @@ def test_the_window_is_the_receptive_field_and_holds_the_reconstruction(layer):
         outside = one.reconstruction.copy()
         outside[(slice(None), *one.window)] = 0
         assert not outside.any()
+
+
+def test_a_reconstruction_is_zero_outside_of_its_field_not_only_nearly():
+    """3×3 convolutions of many channels have a faster algorithm, which mixes pixels."""
+    net = Sequential(Conv2d(16, 16, 3, padding=1, rng=0), ReLU(),
+                     last=Conv2d(16, 16, 3, padding=1, rng=1))
+    x = np.random.default_rng(0).standard_normal((1, 16, 13, 13), np.float32)
+    dx, = reconstruct(net, x, "last", 3)
+    _, _, i, j = _strongest(net.forward(x), 3, "last")[0]
+    field = np.zeros((13, 13), bool)
+    field[max(0, i - 2):i + 3, max(0, j - 2):j + 3] = True
+    assert (dx[:, ~field] == 0).all() and np.abs(dx[:, field]).max() > 0.1
+    by_hand = descend(net, x, "last", 3)[-1][1]
+    np.testing.assert_array_equal(by_hand[0] == 0, dx == 0)
 
 
 def test_windows_where_nothing_is_known():

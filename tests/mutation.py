@@ -85,8 +85,9 @@ class Setting(NamedTuple):
                 return False
 
 
-class InFloat32(NamedTuple):
-    """One question to an algorithm that knows float32 only: does it compute what im2col does?"""
+class ByName(NamedTuple):
+    """One question to an algorithm that is chosen for float32 only, or for more channels than the
+    cases have: does it compute what im2col does?"""
 
     algorithm: str
     shape: tuple[int, int, int, int]
@@ -118,9 +119,11 @@ class InFloat32(NamedTuple):
                     convolution.backward_w(x, dy, w.shape, geometry, algorithm))
 
 
-FLOAT32 = (InFloat32("winograd", (2, 5, 9, 7), 6, (1, 1)),
-           InFloat32("winograd", (1, 3, 6, 11), 4, (0, 2)),
-           InFloat32("winograd", (2, 2, 70, 70), 3, (1, 1), threads=1))     # several blocks
+BY_NAME = tuple(
+    ByName(name, *question) for name in convolution.ALGORITHMS
+    if name not in ("depthwise", "im2col", "pointwise") for question in (
+        ((2, 5, 9, 7), 6, (1, 1)), ((1, 3, 6, 11), 4, (0, 2)),
+        ((2, 2, 70, 70), 3, (1, 1), 1)))                # several of Winograd's blocks
 
 
 # ── making mutants ───────────────────────────────────────────────────────────────────
@@ -422,7 +425,7 @@ def unset_is_nan() -> Iterator[None]:
 
 
 @cache
-def coverage() -> dict[CodeType, list[Setting | InFloat32]]:
+def coverage() -> dict[CodeType, list[Setting | ByName]]:
     """For each code object, the settings whose backward runs it: the plain ones first."""
     sys.path.append(str(Path(__file__).parent / "models"))
     from test_blocks import BLOCKS, BOTH, TRAIN
@@ -444,7 +447,7 @@ def coverage() -> dict[CodeType, list[Setting | InFloat32]]:
             p.value.size for p in s.case.layer().parameters()) + s.case.inputs()[0].size))
         if "models" not in code.co_filename:
             settings += [s._replace(parts=parts) for parts in TILES for s in settings[::4]]
-    for question in FLOAT32:
+    for question in BY_NAME:
         for code in _codes_run(lambda question=question: question.gradients(
                 np.float32, question.algorithm)):
             found.setdefault(code, []).append(question)
@@ -466,7 +469,7 @@ def _codes_run(call: Any) -> set[CodeType]:
     return codes
 
 
-def settings_of(mutant: Mutant) -> list[Setting | InFloat32]:
+def settings_of(mutant: Mutant) -> list[Setting | ByName]:
     """The checks that run the mutant's function."""
     return coverage().get(original_function(mutant).__code__, [])
 

@@ -8,6 +8,7 @@
     pointwise   1×1 kernels without padding: a matrix product, nothing to copy
     depthwise   one filter a channel: nothing to sum over, a product for each tap
     winograd    3×3 with stride 1, in float32 on the CPU: a quarter of the multiplications
+    winograd_rows           the same along one axis: half of them, and less to copy
 """
 import threading
 from collections.abc import Iterator
@@ -18,14 +19,14 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import xp_of
-from scratchnet.convolution import depthwise, im2col, pointwise, winograd
+from scratchnet.convolution import depthwise, im2col, pointwise, winograd, winograd_rows
 from scratchnet.convolution.geometry import Geometry, inside, output_size, pair, short, whole
 
 __all__ = ["ALGORITHMS", "Geometry", "backward_w", "backward_x", "choose", "forward", "inside",
            "local", "output_size", "pair", "short", "whole"]
 
 ALGORITHMS = {"depthwise": depthwise, "im2col": im2col, "pointwise": pointwise,
-              "winograd": winograd}
+              "winograd": winograd, "winograd_rows": winograd_rows}
 
 _mode = threading.local()
 
@@ -48,22 +49,25 @@ def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str 
 
     Raises ValueError for a name that is unknown, or one that cannot compute this convolution.
     """
+    winograds = xp_of(x) is np and winograd.fits(w_shape, geometry, x.dtype)
     possible = {"im2col": True,
                 "pointwise": w_shape[2:] == (1, 1) and geometry.padding == (0, 0),
                 "depthwise": geometry.groups == w_shape[0] and w_shape[1] == 1,
-                "winograd": xp_of(x) is np and winograd.fits(w_shape, geometry, x.dtype)}
+                "winograd": winograds,
+                "winograd_rows": winograds}
     if algorithm is not None:
         if not possible.get(algorithm):
             raise ValueError(f"algorithm {algorithm!r} cannot compute this convolution; "
                              f"{', '.join(name for name, can in possible.items() if can)} can")
         return ALGORITHMS[algorithm]
+    mixes = winograds and not getattr(_mode, "local", False)
     if possible["pointwise"]:
         return pointwise
     if possible["depthwise"] and geometry.groups > 1:
         return depthwise
-    if possible["winograd"] and not getattr(_mode, "local", False) and winograd.pays(
-            x.shape, w_shape):
-        return winograd
+    for algorithm in (winograd, winograd_rows) if mixes else ():
+        if algorithm.pays(x.shape, w_shape):
+            return algorithm
     return im2col
 
 

@@ -11,18 +11,22 @@ from its values at enough points, where it is one multiplication a point. With t
 B, G and A are fixed: B and G evaluate at the points, A puts the product together again. In each of
 the 36 places the sum over channels is a matrix product of its own,
 
-    M = U · V        36 times (O × C) · (C × tiles)
+    M = V · U        36 times (tiles × C) · (C × O)
 
 and that is where the time goes: 2.25 multiplications for each output and channel, not 9.
 
 All of it is linear, so the backward pass is the transpose, and never leaves the transformed space:
 
-    dM = A · dY · Aᵀ        dU = dM · Vᵀ, summed over tiles        dw = Gᵀ · dU · G
+    dM = A · dY · Aᵀ        dU = dMᵀ · V, summed over tiles        dw = Gᵀ · dU · G
 
 and dx is a convolution again, of dy with w turned by 180° and its channels exchanged.
 
 Written with vectors of 36, Bᵀ·x·B is (Bᵀ ⊗ Bᵀ) · vec(x): one matrix product transforms all
-tiles of all channels. A block of tiles is taken at a time, so that it stays in the cache.
+tiles of all channels. A block of tiles is taken at a time, so that it stays near the core.
+
+Tiles overlap, every fourth pixel begins one, and a computer copies long runs faster than numbers
+picked one by one. So a few images are laid out with their channels innermost first; a pixel is then
+a run of C numbers, and so is everything that is copied after that.
 
 The points 2 and −2 make numbers that differ by 16 in size, and so rounding is ten times that of
 im2col: 1e-5 relative in float32. It is for float32 only; gradient checks, in float64, run im2col.
@@ -30,17 +34,17 @@ im2col: 1e-5 relative in float32. It is for float32 only; gradient checks, in fl
 Winograd, "Arithmetic Complexity of Computations", 1980; for neural networks: Lavin & Gray, "Fast
 Algorithms for Convolutional Neural Networks", CVPR 2016.
 """
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import reduce
 from operator import iadd
 from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import empty, spread
-from scratchnet.convolution.geometry import Geometry, output_shape
+from scratchnet.backend import empty, spread, threads
+from scratchnet.convolution.geometry import WORTH, Geometry, output_shape, tiles
 
-TILES = 256             # tiles in a block: 36·C·TILES numbers stay in a core's cache
+BLOCK = 16 << 20        # bytes of V and M at once
 
 BT = np.array([[4, 0, -5, 0, 1, 0],
                [0, -4, -4, 1, 1, 0],
@@ -68,130 +72,117 @@ def fits(w_shape: tuple, geometry: Geometry, dtype: Any) -> bool:
 
 
 def pays(x_shape: tuple, w_shape: tuple) -> bool:
-    """Whether it is faster than im2col, as measured: enough channels to pay for the transforms."""
-    return min(w_shape[:2]) >= 16
+    """Whether it is the fastest, as measured: U needs pixels to pay for it, copying channels."""
+    N, _, H, W = x_shape
+    return min(w_shape[:2]) >= 128 and min(H, W) >= 12 and N * H * W >= 2048
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
     """y[n,o,i,j] = b[o] + Σ_c Σ_u Σ_v w[o,c,u,v] · x[n, c, i+u−p, j+v−p]."""
-    return _convolve(x, w, geometry.padding, output_shape(x.shape, w.shape, geometry), b)
+    U = _filters(w, GG).transpose(0, 2, 1)                          # (36, C, O)
+    return _convolve(x, U, geometry.padding, output_shape(x.shape, w.shape, geometry), b)
 
 
 def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
     """dx = dy convolved with w turned by 180°, from outputs to inputs; the padding is 2 − p."""
-    turned = w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)              # (C, O, 3, 3)
-    padding = tuple(2 - p for p in geometry.padding)
-    return _convolve(dy, turned, padding, x_shape[2:])
+    U = _filters(w, GG[:, ::-1])                                    # (36, O, C)
+    return _convolve(dy, U, tuple(2 - p for p in geometry.padding), x_shape[2:])
 
 
 def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
-    """dw = Gᵀ · (Σ dM · Vᵀ) · G."""
+    """dw = Gᵀ · (Σ dMᵀ · V) · G."""
     (O, C), (OH, OW) = w_shape[:2], dy.shape[2:]
-    grid = _Grid(len(x), OH, OW)
+    across = -(-OW // 4)
 
-    def part(first: int, last: int) -> Any:
+    def part(blocks: list) -> Any:
         dU, product = empty(np, (36, O, C), np.float32), empty(np, (36, O, C), np.float32)
         dU[...] = 0
-        tiles_x = _Tiles(x, 6, geometry.padding, grid)
-        tiles_dy = _Tiles(dy, 4, (0, 0), grid)
-        for start, stop in grid.blocks(first, last):
-            V = _transform(BB, tiles_x.read(start, stop))           # (36, C, tiles)
-            dM = _transform(AA.T, tiles_dy.read(start, stop))       # (36, O, tiles)
-            dU += np.matmul(dM, V.transpose(0, 2, 1), out=product)
+        for images, rows in blocks:
+            V = _transform(BB, _read(x, images, rows, across, 6, geometry.padding))
+            dM = _transform(AA.T, _read(dy, images, rows, across, 4, (0, 0)))
+            dU += np.matmul(dM.transpose(0, 2, 1), V, out=product)
         return dU
 
-    dU = reduce(iadd, spread(part, grid.rows))
+    dU = reduce(iadd, _blocks(part, len(x), OH, across, C + O))
     dw = (GG.T @ dU.reshape(36, -1)).reshape(3, 3, O, C)
     return np.ascontiguousarray(dw.transpose(2, 3, 0, 1))
 
 
-def _convolve(x: Any, w: Any, padding: tuple[int, int], size: tuple[int, int], b: Any = None
+def _convolve(x: Any, U: Any, padding: tuple[int, int], size: tuple[int, int], b: Any = None
               ) -> Any:
-    """Σ over channels of x (N, C, H, W) and w (O, C, 3, 3), stride 1: (N, O, *size)."""
-    N, O = len(x), len(w)
-    U = empty(np, (36, O, w.shape[1]), np.float32)
-    np.matmul(GG, w.reshape(-1, 9).T, out=U.reshape(36, -1))
+    """y (N, O, *size) from images x (N, C, H, W) and transformed filters U (36, C, O)."""
+    (N, C), O = x.shape[:2], U.shape[2]
     y = empty(np, (N, O, *size), np.float32)
-    grid = _Grid(N, *size)
+    across = -(-size[1] // 4)
 
-    def part(first: int, last: int) -> None:
-        tiles = _Tiles(x, 6, padding, grid)
-        for start, stop in grid.blocks(first, last):
-            V = _transform(BB, tiles.read(start, stop))             # (36, C, tiles)
-            M = np.matmul(U, V, out=empty(np, (36, O, V.shape[2]), np.float32))
-            _write(y, _transform(AA, M), start, stop, grid, b)      # from (16, O, tiles)
+    def part(blocks: list) -> None:
+        for images, rows in blocks:
+            V = _transform(BB, _read(x, images, rows, across, 6, padding))  # (36, tiles, C)
+            M = np.matmul(V, U, out=empty(np, (36, V.shape[1], O), np.float32))
+            _write(y, _transform(AA, M), images, rows, b)           # from (16, tiles, O)
 
-    spread(part, grid.rows)
+    _blocks(part, N, size[0], across, C + O)
     return y
 
 
-class _Grid:
-    """The outputs of a batch cut into tiles of 4×4: `down` rows of `across` tiles an image, `rows`
-    of them in all images."""
-
-    def __init__(self, N: int, OH: int, OW: int):
-        self.down, self.across = -(-OH // 4), -(-OW // 4)
-        self.rows = N * self.down
-
-    def blocks(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Cut the rows first … last − 1 of tiles into blocks of about TILES tiles."""
-        step = max(1, TILES // self.across)
-        for start in range(first, last, step):
-            yield start, min(start + step, last)
-
-    def images(self, start: int, stop: int) -> Iterator[tuple[int, slice, slice]]:
-        """Yield (image, its rows, where they lie in the block) for a block of rows."""
-        row = start
-        while row < stop:
-            n, top = divmod(row, self.down)
-            count = min(self.down - top, stop - row)
-            yield n, slice(top, top + count), slice(row - start, row - start + count)
-            row += count
+def _blocks(part: Callable, N: int, OH: int, across: int, channels: int) -> list:
+    """Cut the outputs of a batch into blocks: some images, some rows of their tiles. Call part on a
+    list of blocks for each thread."""
+    down, row_bytes = -(-OH // 4), 36 * across * channels * 4
+    blocks = list(tiles(N, down, row_bytes, min(BLOCK, -(-N * down * row_bytes // threads()))))
+    return spread(lambda first, last: part(blocks[first:last]), len(blocks))
 
 
-class _Tiles:
-    """Tiles of `side`×`side` pixels, one every 4 pixels, of images with zeros around them."""
+def _filters(w: Any, matrix: Any) -> Any:
+    """U = matrix (36, 9) · w (O, C, 3, 3), for each filter and channel: (36, O, C)."""
+    O, C = w.shape[:2]
+    w, U = w.reshape(O * C, 9), empty(np, (36, O * C), np.float32)
 
-    def __init__(self, x: Any, side: int, padding: tuple[int, int], grid: _Grid):
-        self.x, self.side, self.padding, self.grid = x, side, padding, grid
-        self.padded = np.zeros((x.shape[1], 4 * grid.down + side - 4, 4 * grid.across + side - 4),
-                               dtype=np.float32)
-        c, h, w = self.padded.strides
-        self.view = np.lib.stride_tricks.as_strided(
-            self.padded, (side, side, x.shape[1], grid.down, grid.across),
-            (h, w, c, 4 * h, 4 * w), writeable=False)
-        self.image = -1
+    def part(first: int, last: int) -> None:
+        for start in range(first, last, 2048):
+            some = slice(start, min(start + 2048, last))
+            np.matmul(matrix, w[some].T, out=U[:, some])
 
-    def read(self, start: int, stop: int) -> Any:
-        """Copy a block of rows of tiles: (side², C, tiles)."""
-        C, across, side = self.x.shape[1], self.grid.across, self.side
-        block = empty(np, (side, side, C, stop - start, across), np.float32)
-        for n, rows, where in self.grid.images(start, stop):
-            if n != self.image:
-                (ph, pw), (H, W) = self.padding, self.x.shape[2:]
-                self.padded[:, ph:ph + H, pw:pw + W] = self.x[n]
-                self.image = n
-            block[:, :, :, where] = self.view[:, :, :, rows]
-        return block.reshape(side * side, C, -1)
+    spread(part, O * C, U.size > WORTH)
+    return U.reshape(36, O, C)
+
+
+def _read(x: Any, images: slice, rows: slice, across: int, side: int, padding: tuple) -> Any:
+    """Copy tiles of side×side pixels, one every four: (side², n, rows, across, C)."""
+    (_, C, H, W), (ph, pw) = x.shape, padding
+    n, down = images.stop - images.start, rows.stop - rows.start
+    padded = empty(np, (n, 4 * down + side - 4, 4 * across + side - 4, C), np.float32)
+    padded[...] = 0
+    top = 4 * rows.start - ph                                       # where padded begins in x
+    for image, out in zip(x[images], padded, strict=True):
+        for h in range(max(top, 0), min(top + len(out), H), 4):     # few rows: a cache holds them
+            some = image[:, h:min(h + 4, top + len(out))]
+            out[h - top:h - top + some.shape[1], pw:pw + W] = some.transpose(1, 2, 0)
+
+    i, h, w, c = padded.strides
+    view = np.lib.stride_tricks.as_strided(
+        padded, (side, side, n, down, across, C), (h, w, i, 4 * h, 4 * w, c), writeable=False)
+    block = empty(np, view.shape, np.float32)
+    block[...] = view
+    return block.reshape(side * side, n * down * across, C)
 
 
 def _transform(matrix: Any, block: Any) -> Any:
-    """matrix · block over the first axis: (k, C, tiles) → (m, C, tiles)."""
+    """matrix · block over the first axis: (k, tiles, C) → (m, tiles, C)."""
     out = empty(np, (len(matrix), *block.shape[1:]), np.float32)
     np.matmul(matrix, block.reshape(len(block), -1), out=out.reshape(len(matrix), -1))
     return out
 
 
-def _write(y: Any, block: Any, start: int, stop: int, grid: _Grid, b: Any) -> None:
-    """Put tiles of outputs, (16, O, tiles), where they belong in y, and add b."""
-    O, (OH, OW) = y.shape[1], y.shape[2:]
-    if b is not None:
-        block += b[:, None]
-    block = block.reshape(4, 4, O, stop - start, grid.across)
-    for n, rows, where in grid.images(start, stop):
-        tiles = block[:, :, :, where].transpose(2, 3, 0, 4, 1)      # (O, rows, 4, across, 4)
-        top, bottom = 4 * rows.start, min(4 * rows.stop, OH)
-        if bottom == 4 * rows.stop and 4 * grid.across == OW:
-            y[n, :, top:bottom].reshape(tiles.shape)[...] = tiles
-        else:
-            y[n, :, top:bottom] = tiles.reshape(O, -1, 4 * grid.across)[:, :bottom - top, :OW]
+def _write(y: Any, block: Any, images: slice, rows: slice, b: Any) -> None:
+    """Put tiles of outputs, (16, tiles, O), where they belong in y, and add b."""
+    (_, O, OH, OW), n = y.shape, images.stop - images.start
+    down = rows.stop - rows.start
+    block = block.reshape(4, 4, n, down, -1, O).transpose(2, 3, 0, 4, 1, 5)
+    whole = empty(np, block.shape, np.float32)                      # (n, down, 4, across, 4, O)
+    np.add(block, 0 if b is None else b, out=whole)
+    whole = whole.reshape(n, 4 * down, -1, O)[:, :, :OW]
+    for image, out in zip(whole, y[images], strict=True):
+        for h in range(4 * rows.start, min(4 * rows.stop, OH), 4):
+            some = image[h - 4 * rows.start:][:min(4, OH - h)]
+            out[:, h:h + 4] = some.transpose(2, 0, 1)

@@ -7,7 +7,7 @@ from layer_cases import CONV
 
 from scratchnet import convolution, naive
 from scratchnet.backend.parallel import limited
-from scratchnet.convolution import Geometry, depthwise, im2col, pointwise, winograd
+from scratchnet.convolution import Geometry, depthwise, im2col, pointwise, winograd, winograd_rows
 from scratchnet.layers import Conv2d
 
 
@@ -61,9 +61,13 @@ WINOGRAD = [(shape, outputs, padding) for shape in (
 
 
 @pytest.mark.parametrize("shape, outputs, padding", WINOGRAD, ids=str)
-@pytest.mark.parametrize("tiles", [1, 5, winograd.TILES])
-def test_winograd_equals_the_plain_loops(shape, outputs, padding, tiles, monkeypatch):
-    monkeypatch.setattr(winograd, "TILES", tiles)
+@pytest.mark.parametrize("algorithm, tile", [
+    (winograd, {"BLOCK": 1}), (winograd, {"BLOCK": 6000}), (winograd, {}),
+    (winograd_rows, {"PIXELS": 1}), (winograd_rows, {"PIXELS": 30}), (winograd_rows, {})],
+    ids=lambda value: getattr(value, "__name__", str(value)).split(".")[-1])
+def test_winograd_equals_the_plain_loops(shape, outputs, padding, algorithm, tile, monkeypatch):
+    for name, value in tile.items():
+        monkeypatch.setattr(algorithm, name, value)
     rng, geometry = np.random.default_rng(0), Geometry(padding=padding)
     x = rng.standard_normal(shape, dtype=np.float32)
     w = rng.standard_normal((outputs, shape[1], 3, 3), dtype=np.float32)
@@ -74,9 +78,9 @@ def test_winograd_equals_the_plain_loops(shape, outputs, padding, tiles, monkeyp
     for threads in (1, 2, 3):
         with limited(threads):
             for ours, expected in [
-                    (winograd.forward(x, w, geometry, b), y),
-                    (winograd.backward_x(dy, w, x.shape, geometry), dx),
-                    (winograd.backward_w(x, dy, w.shape, geometry), dw)]:
+                    (algorithm.forward(x, w, geometry, b), y),
+                    (algorithm.backward_x(dy, w, x.shape, geometry), dx),
+                    (algorithm.backward_w(x, dy, w.shape, geometry), dw)]:
                 assert ours.dtype == np.float32 and ours.flags.c_contiguous
                 assert abs(ours - expected).max() <= 5e-5 * abs(expected).max()
 
@@ -88,7 +92,8 @@ def test_winograd_equals_the_plain_loops(shape, outputs, padding, tiles, monkeyp
     ("pointwise", (7, 64, 5, 5), 128, 1, Geometry()),
     ("pointwise", (7, 64, 12, 12), 128, 1, Geometry((2, 2), groups=4)),
     ("depthwise", (6, 40, 30, 30), 40, 3, Geometry(padding=(1, 1), groups=40)),
-    ("winograd", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1)))])
+    ("winograd", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1))),
+    ("winograd_rows", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1)))])
 def test_threads_change_rounding_only_and_runs_repeat(algorithm, shape, outputs, kernel, geometry):
     rng = np.random.default_rng(0)
     x = rng.standard_normal(shape, dtype=np.float32)
@@ -118,7 +123,7 @@ def test_an_algorithm_that_cannot_is_refused():
     x, w = np.zeros((1, 3, 8, 8), np.float32), np.zeros((4, 3, 3, 3), np.float32)
     with pytest.raises(ValueError, match="'winograd' cannot compute this convolution; im2col can"):
         convolution.forward(x, w, Geometry((2, 2)), None, "winograd")
-    with pytest.raises(ValueError, match="'fft' cannot compute this convolution; im2col, winograd"):
+    with pytest.raises(ValueError, match="'fft' cannot compute this convolution; im2col, "):
         convolution.forward(x, w, Geometry(), None, "fft")
 
 

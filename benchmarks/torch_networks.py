@@ -26,8 +26,8 @@ def make(name: str, ours: Layer) -> nn.Module:
         net = {"alexnet": alexnet, "cifar_resnet20": CifarResNet20}[name]()
     state = {key: torch.from_numpy(np.array(value)) for key, value in ours.state_dict().items()}
     own = net.state_dict()
-    if set(own) != set(state):          # ours in the same order, under other names
-        keys = [key for key in own if not key.endswith("num_batches_tracked")]
+    keys = [key for key in own if not key.endswith("num_batches_tracked")]
+    if set(keys) != set(state):         # ours in the same order, under other names
         state = dict(zip(keys, state.values(), strict=True))
     state |= {key: own[key] for key in own if key.endswith("num_batches_tracked")}
     net.load_state_dict(state)

@@ -158,8 +158,11 @@ def _network(name: str, rounds: int, cut: int, device: str) -> dict:
     VALUE = LOSS(Y, LABELS)
     VALUE.backward()
     apart = {"outputs": _apart(y, Y), "loss": abs(float(value) - VALUE.item())}
-    pairs = zip(ours.parameters(), theirs.parameters(), strict=True)
-    apart["gradients"] = max(_apart(p.grad, P.grad) for p, P in pairs if P.grad is not None)
+    mine, others = dict(ours.named_parameters()), dict(theirs.named_parameters())
+    if set(mine) != set(others):        # the same order, other names
+        others = dict(zip(mine, others.values(), strict=True))
+    apart["gradients"] = max(_apart(p.grad, others[key].grad) for key, p in mine.items()
+                             if others[key].grad is not None)
 
     sgd = optim.SGD(ours.parameters(), 1e-6, 0.9, 5e-4, form="pytorch")
     SGD = torch.optim.SGD(theirs.parameters(), 1e-6, 0.9, weight_decay=5e-4)

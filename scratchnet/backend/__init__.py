@@ -12,9 +12,10 @@ from scratchnet.backend.arrays import (
     xp_of,
 )
 from scratchnet.backend.channels import moments, sums
-from scratchnet.backend.memory import empty, empty_like
-from scratchnet.backend.parallel import in_tiles, spread, threads
+from scratchnet.backend.memory import Workspace, empty, empty_like
+from scratchnet.backend.parallel import WORTH, in_tiles, product, spread, threads
 
-__all__ = ["add", "asarray_like", "best_device", "describe_device", "device_of", "empty",
-           "empty_like", "in_tiles", "is_array", "moments", "multiply", "spread", "sums",
+__all__ = ["WORTH", "Workspace", "add", "asarray_like", "best_device", "describe_device",
+           "device_of", "empty", "empty_like", "in_tiles", "is_array", "moments", "multiply",
+           "product", "spread", "sums",
            "threads", "to_device", "to_host", "why_no_gpu", "xp_of"]

@@ -58,6 +58,20 @@ def empty_like(x: Any) -> Any:
     return empty(xp_of(x), x.shape, x.dtype)
 
 
+class Workspace:
+    """Float32 arrays on the CPU, for work that uses them again and again: `workspace("V", shape)`
+    is an array whose numbers are not set, in the same memory for the same name."""
+
+    def __init__(self):
+        self._blocks = {}
+
+    def __call__(self, name: str, shape: tuple[int, ...]) -> Any:
+        count = math.prod(shape)
+        if name not in self._blocks or len(self._blocks[name]) < count:
+            self._blocks[name] = empty(np, (count,), np.float32)
+        return self._blocks[name][:count].reshape(shape)
+
+
 def block_size(bytes_: int) -> int:
     """Round up to 4, 5, 6 or 7 times a power of two: at most a quarter more."""
     step = 1 << max(0, (bytes_ - 1).bit_length() - 3)

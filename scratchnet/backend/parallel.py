@@ -1,12 +1,14 @@
 """Parallel — one part of a batch for each core, one thread of BLAS inside.
 
     spread(work, n)         work(0, n/2) here, work(n/2, n) on a second thread, …
+    product(a, b)           a · b, so spread
 
 NumPy lets go of Python's lock while it computes, so threads are enough. Each part is a contiguous
 range, cut the same way at every call: sums over parts, added in the order of the parts, come out
 the same bit for bit for a given number of threads. While parts are running, BLAS is held to
-one thread (two cores that both start two threads get in each other's way); before and after,
-a large product may have them all.
+one thread: two cores that both start two threads get in each other's way, and BLAS's own threads
+go on asking for work, with all of a core's time, for a while after each product. So nothing large
+is multiplied outside: `product` is a matrix product in parts.
 
 The number of threads is that of the cores this process may use, or SCRATCHNET_NUM_THREADS.
 
@@ -26,8 +28,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from scratchnet.backend.memory import empty
+
 TILE = 512 << 10        # bytes of an array at once; with what is computed, within a core's cache
 SMALL = 1 << 20         # bytes to pass over from which a second thread is worth its start
+WORTH = 4 << 20         # multiply-adds from which it is
 
 _local = threading.local()
 _lock = threading.Lock()
@@ -71,9 +76,15 @@ def spread(work: Callable[[int, int], Any], n: int, worth: bool = True) -> list:
     With `worth` false, or one thread, it is one call of work(0, n). An error of a part is raised
     here, after all parts have ended.
     """
-    count = min(threads(), n) if worth and not getattr(_local, "part", False) else 1
-    if count <= 1:
+    if getattr(_local, "part", False):
         return [work(0, n)]
+    count = min(threads(), n) if worth else 1
+    if count <= 1:
+        _hold_blas()
+        try:
+            return [work(0, n)]
+        finally:
+            _let_blas()
     bounds = [n * k // count for k in range(count + 1)]
     _start_helpers(count - 1)
     jobs = [_Job(work, bounds[k], bounds[k + 1]) for k in range(count)]
@@ -110,6 +121,24 @@ def in_tiles(work: Callable[[Any], Any], x: Any, cost: int = 1) -> None:
             work(slice(start, min(start + step, last)))
 
     spread(part, len(x))
+
+
+def product(a: Any, b: Any) -> Any:
+    """Return the matrix product a · b, its rows or columns spread over the threads."""
+    if not isinstance(a, np.ndarray):
+        return a @ b
+    (M, K), N = a.shape, b.shape[1]
+    y = empty(np, (M, N), np.result_type(a, b))
+
+    def part(first: int, last: int) -> None:
+        some = slice(first, last)
+        if M >= N:
+            np.matmul(a[some], b, out=y[some])
+        else:
+            np.matmul(a, b[:, some], out=y[:, some])
+
+    spread(part, max(M, N), M * K * N > WORTH)
+    return y
 
 
 class _Job:

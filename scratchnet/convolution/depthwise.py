@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import empty, spread, xp_of
-from scratchnet.convolution.geometry import WORTH, Geometry, images_last, inside, output_shape
+from scratchnet.backend import WORTH, empty, spread, xp_of
+from scratchnet.convolution.geometry import Geometry, images_last, inside, output_shape
 
 CPU_TILE = 512 << 10    # bytes of x at once: with y and a product, within a core's own cache
 

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from scratchnet.backend import xp_of
 
-WORTH = 4 << 20     # multiply-adds from which a second thread is worth its start
 FEW = 8     # fewer images are faster transposed one by one than all at once
 
 

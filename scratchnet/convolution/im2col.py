@@ -28,9 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import empty, spread, threads, xp_of
+from scratchnet.backend import WORTH, empty, spread, threads, xp_of
 from scratchnet.convolution.geometry import (
-    WORTH,
     Geometry,
     images_last,
     inside,

@@ -17,10 +17,10 @@ from functools import reduce
 from operator import iadd
 from typing import Any
 
-from scratchnet.backend import empty, spread, xp_of
-from scratchnet.convolution.geometry import WORTH, Geometry
+from scratchnet.backend import WORTH, empty, spread, xp_of
+from scratchnet.convolution.geometry import Geometry
 
-WIDE = 256          # pixels from which a matrix is not thin
+WIDE = 128          # pixels from which a matrix is not thin
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
@@ -95,7 +95,7 @@ def _product(W: Any, x: Any, b: Any = None) -> Any:
 
 def _images_at_once(pixels: int) -> int:
     """How many maps are laid side by side: 1 where one is wide enough."""
-    return 1 if pixels >= WIDE else -(-2 * WIDE // pixels)
+    return 1 if pixels >= WIDE else -(-4 * WIDE // pixels)
 
 
 def _seen(x: Any, geometry: Geometry) -> Any:

@@ -41,8 +41,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import empty, spread, threads
-from scratchnet.convolution.geometry import WORTH, Geometry, output_shape, tiles
+from scratchnet.backend import WORTH, Workspace, empty, product, spread, threads
+from scratchnet.convolution.geometry import Geometry, output_shape, tiles
 
 BLOCK = 16 << 20        # bytes of V and M at once
 
@@ -95,16 +95,19 @@ def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     across = -(-OW // 4)
 
     def part(blocks: list) -> Any:
-        dU, product = empty(np, (36, O, C), np.float32), empty(np, (36, O, C), np.float32)
+        space = Workspace()
+        dU, term = empty(np, (36, O, C), np.float32), space("term", (36, O, C))
         dU[...] = 0
         for images, rows in blocks:
-            V = _transform(BB, _read(x, images, rows, across, 6, geometry.padding))
-            dM = _transform(AA.T, _read(dy, images, rows, across, 4, (0, 0)))
-            dU += np.matmul(dM.transpose(0, 2, 1), V, out=product)
+            V = _transform(BB, _read(x, images, rows, across, 6, geometry.padding, space),
+                           space, "V")                              # (36, tiles, C)
+            dM = _transform(AA.T, _read(dy, images, rows, across, 4, (0, 0), space),
+                            space, "dM")                            # (36, tiles, O)
+            dU += np.matmul(dM.transpose(0, 2, 1), V, out=term)
         return dU
 
     dU = reduce(iadd, _blocks(part, len(x), OH, across, C + O))
-    dw = (GG.T @ dU.reshape(36, -1)).reshape(3, 3, O, C)
+    dw = product(GG.T, dU.reshape(36, -1)).reshape(3, 3, O, C)
     return np.ascontiguousarray(dw.transpose(2, 3, 0, 1))
 
 
@@ -116,10 +119,11 @@ def _convolve(x: Any, U: Any, padding: tuple[int, int], size: tuple[int, int], b
     across = -(-size[1] // 4)
 
     def part(blocks: list) -> None:
+        space = Workspace()
         for images, rows in blocks:
-            V = _transform(BB, _read(x, images, rows, across, 6, padding))  # (36, tiles, C)
-            M = np.matmul(V, U, out=empty(np, (36, V.shape[1], O), np.float32))
-            _write(y, _transform(AA, M), images, rows, b)           # from (16, tiles, O)
+            V = _transform(BB, _read(x, images, rows, across, 6, padding, space), space, "V")
+            M = np.matmul(V, U, out=space("M", (36, V.shape[1], O)))
+            _write(y, _transform(AA, M, space, "Y"), images, rows, b, space)
 
     _blocks(part, N, size[0], across, C + O)
     return y
@@ -147,11 +151,12 @@ def _filters(w: Any, matrix: Any) -> Any:
     return U.reshape(36, O, C)
 
 
-def _read(x: Any, images: slice, rows: slice, across: int, side: int, padding: tuple) -> Any:
-    """Copy tiles of side×side pixels, one every four: (side², n, rows, across, C)."""
+def _read(x: Any, images: slice, rows: slice, across: int, side: int, padding: tuple,
+          space: Workspace) -> Any:
+    """Copy tiles of side×side pixels, one every four: (side², n·rows·across, C)."""
     (_, C, H, W), (ph, pw) = x.shape, padding
     n, down = images.stop - images.start, rows.stop - rows.start
-    padded = empty(np, (n, 4 * down + side - 4, 4 * across + side - 4, C), np.float32)
+    padded = space(f"padded {side}", (n, 4 * down + side - 4, 4 * across + side - 4, C))
     padded[...] = 0
     top = 4 * rows.start - ph                                       # where padded begins in x
     for image, out in zip(x[images], padded, strict=True):
@@ -162,24 +167,24 @@ def _read(x: Any, images: slice, rows: slice, across: int, side: int, padding: t
     i, h, w, c = padded.strides
     view = np.lib.stride_tricks.as_strided(
         padded, (side, side, n, down, across, C), (h, w, i, 4 * h, 4 * w, c), writeable=False)
-    block = empty(np, view.shape, np.float32)
+    block = space(f"tiles {side}", view.shape)
     block[...] = view
     return block.reshape(side * side, n * down * across, C)
 
 
-def _transform(matrix: Any, block: Any) -> Any:
+def _transform(matrix: Any, block: Any, space: Workspace, name: str) -> Any:
     """matrix · block over the first axis: (k, tiles, C) → (m, tiles, C)."""
-    out = empty(np, (len(matrix), *block.shape[1:]), np.float32)
+    out = space(name, (len(matrix), *block.shape[1:]))
     np.matmul(matrix, block.reshape(len(block), -1), out=out.reshape(len(matrix), -1))
     return out
 
 
-def _write(y: Any, block: Any, images: slice, rows: slice, b: Any) -> None:
+def _write(y: Any, block: Any, images: slice, rows: slice, b: Any, space: Workspace) -> None:
     """Put tiles of outputs, (16, tiles, O), where they belong in y, and add b."""
     (_, O, OH, OW), n = y.shape, images.stop - images.start
     down = rows.stop - rows.start
     block = block.reshape(4, 4, n, down, -1, O).transpose(2, 3, 0, 4, 1, 5)
-    whole = empty(np, block.shape, np.float32)                      # (n, down, 4, across, 4, O)
+    whole = space("whole", block.shape)                             # (n, down, 4, across, 4, O)
     np.add(block, 0 if b is None else b, out=whole)
     whole = whole.reshape(n, 4 * down, -1, O)[:, :, :OW]
     for image, out in zip(whole, y[images], strict=True):

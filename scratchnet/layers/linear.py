@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from scratchnet.backend import in_tiles, product
 from scratchnet.convolution import whole
 from scratchnet.layer import Layer, Parameter, expect
-
-TILE = 4 << 20          # bytes of dw at once; all of it would be 411 MB in VGG's first Linear
 
 
 class Linear(Layer):
@@ -45,7 +44,7 @@ class Linear(Layer):
     def forward(self, x: Any) -> Any:
         w = self.weight.value
         expect(self, x, "N", self.in_features, weight=w)
-        y = x @ w.T                                             # (N, O)
+        y = product(x, w.T)                                     # (N, O)
         if self.bias is not None:
             y += self.bias.value
         self.remember(x, y=y)
@@ -53,12 +52,15 @@ class Linear(Layer):
 
     def backward(self, dy: Any) -> Any:
         x, = self.recall(dy)
-        rows = max(1, TILE // x[0].nbytes)
-        for o in range(0, self.out_features, rows):
-            self.weight.grad[o:o + rows] += dy[:, o:o + rows].T @ x     # some rows of (O, I)
+        dw = self.weight.grad
+
+        def add(rows: Any) -> None:             # not all at once: 411 MB in VGG's first Linear
+            dw[rows] += dy[:, rows].T @ x                       # some rows of (O, I)
+
+        in_tiles(add, dw)
         if self.bias is not None:
             self.bias.grad += dy.sum(axis=0)
-        return dy @ self.weight.value                           # (N, I)
+        return product(dy, self.weight.value)                   # (N, I)
 
     settings = {"the plain setting": ((5, 3), {}, (4, 5)),
                 "as many outputs as inputs": ((4, 4), {}, (3, 4)),

@@ -7,7 +7,15 @@ from layer_cases import CONV
 
 from scratchnet import convolution, naive
 from scratchnet.backend.parallel import limited
-from scratchnet.convolution import Geometry, depthwise, im2col, pointwise, winograd, winograd_rows
+from scratchnet.convolution import (
+    Geometry,
+    depthwise,
+    im2col,
+    im2row,
+    pointwise,
+    winograd,
+    winograd_rows,
+)
 from scratchnet.layers import Conv2d
 
 
@@ -36,6 +44,9 @@ DEPTHWISE = [c for c in CONV if "depthwise" in c.id and "x2" not in c.id]
 @pytest.mark.parametrize("algorithm, tile, case", [
     *[pytest.param(im2col, tile, c, id=f"im2col {tile} bytes, {c}")
       for tile in (im2col.CPU_TILE, 4000, 700, 1) for c in CONV],
+    *[pytest.param(im2row, tile, c, id=f"im2row {tile} bytes, {c}")
+      for tile in (im2row.TILE, 4000, 1) for c in CONV
+      if im2row.fits(c.layer(np.float64).geometry)],
     *[pytest.param(pointwise, 1, c, id=f"pointwise, {c}") for c in POINTWISE],
     *[pytest.param(depthwise, tile, c, id=f"depthwise {tile} bytes, {c}")
       for tile in (depthwise.CPU_TILE, 700, 1) for c in DEPTHWISE]])
@@ -44,7 +55,7 @@ DEPTHWISE = [c for c in CONV if "depthwise" in c.id and "x2" not in c.id]
 def test_equals_the_plain_loops(algorithm, tile, case, dtype, tolerance, monkeypatch):
     """In tiles of any size: the whole batch, a few images, a few rows or channels, one of them."""
     if algorithm is not pointwise:
-        monkeypatch.setattr(algorithm, "CPU_TILE", tile)
+        monkeypatch.setattr(algorithm, "TILE" if algorithm is im2row else "CPU_TILE", tile)
     x, w, dy, geometry = setting(case, dtype)
     dx, dw, _ = naive.conv2d_backward(dy, x, w, *geometry)
     for ours, expected in [
@@ -63,7 +74,8 @@ WINOGRAD = [(shape, outputs, padding) for shape in (
 @pytest.mark.parametrize("shape, outputs, padding", WINOGRAD, ids=str)
 @pytest.mark.parametrize("algorithm, tile", [
     (winograd, {"BLOCK": 1}), (winograd, {"BLOCK": 6000}), (winograd, {}),
-    (winograd_rows, {"PIXELS": 1}), (winograd_rows, {"PIXELS": 30}), (winograd_rows, {})],
+    (winograd_rows, {"PIXELS": 1, "NUMBERS": 1}),
+    (winograd_rows, {"PIXELS": 30, "NUMBERS": 1}), (winograd_rows, {})],
     ids=lambda value: getattr(value, "__name__", str(value)).split(".")[-1])
 def test_winograd_equals_the_plain_loops(shape, outputs, padding, algorithm, tile, monkeypatch):
     for name, value in tile.items():
@@ -92,6 +104,7 @@ def test_winograd_equals_the_plain_loops(shape, outputs, padding, algorithm, til
     ("pointwise", (7, 64, 5, 5), 128, 1, Geometry()),
     ("pointwise", (7, 64, 12, 12), 128, 1, Geometry((2, 2), groups=4)),
     ("depthwise", (6, 40, 30, 30), 40, 3, Geometry(padding=(1, 1), groups=40)),
+    ("im2row", (5, 16, 30, 30), 32, 3, Geometry((2, 1), (1, 0), (1, 2))),
     ("winograd", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1))),
     ("winograd_rows", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1)))])
 def test_threads_change_rounding_only_and_runs_repeat(algorithm, shape, outputs, kernel, geometry):
@@ -121,7 +134,7 @@ def test_threads_change_rounding_only_and_runs_repeat(algorithm, shape, outputs,
 
 def test_an_algorithm_that_cannot_is_refused():
     x, w = np.zeros((1, 3, 8, 8), np.float32), np.zeros((4, 3, 3, 3), np.float32)
-    with pytest.raises(ValueError, match="'winograd' cannot compute this convolution; im2col can"):
+    with pytest.raises(ValueError, match="'winograd' cannot .* convolution; im2col, im2row can"):
         convolution.forward(x, w, Geometry((2, 2)), None, "winograd")
     with pytest.raises(ValueError, match="'fft' cannot compute this convolution; im2col, "):
         convolution.forward(x, w, Geometry(), None, "fft")

@@ -12,12 +12,17 @@ is multiplied outside: `product` is a matrix product in parts.
 
 The number of threads is that of the cores this process may use, or SCRATCHNET_NUM_THREADS.
 
+Between two calls of NumPy a thread needs Python's lock, and a thread that waits for it while the
+other one makes many short calls gets it only when it asks for it: after 5 ms, as Python is set.
+While parts are running it asks after 0.05 ms.
+
 The helpers start with the first call that needs them, wait on a queue, and end with the process. A
 part that spreads again runs its parts itself; callers in several threads of the user's own
 share the helpers; a forked child starts its own.
 """
 import contextvars
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +38,7 @@ from scratchnet.backend.memory import empty
 TILE = 512 << 10        # bytes of an array at once; with what is computed, within a core's cache
 SMALL = 1 << 20         # bytes to pass over from which a second thread is worth its start
 WORTH = 4 << 20         # multiply-adds from which it is
+PATIENCE = 5e-5         # seconds
 
 _local = threading.local()
 _lock = threading.Lock()
@@ -40,6 +46,7 @@ _jobs: SimpleQueue = SimpleQueue()
 _helpers: list[threading.Thread] = []
 _running = 0                    # calls of spread that hold BLAS to one thread
 _before: list[tuple[Any, int]] = []     # BLAS libraries, and how many threads each had
+_interval = 0.005                       # seconds after which a thread asks for Python's lock
 
 
 def threads() -> int:
@@ -80,15 +87,15 @@ def spread(work: Callable[[int, int], Any], n: int, worth: bool = True) -> list:
         return [work(0, n)]
     count = min(threads(), n) if worth else 1
     if count <= 1:
-        _hold_blas()
+        _hold()
         try:
             return [work(0, n)]
         finally:
-            _let_blas()
+            _let()
     bounds = [n * k // count for k in range(count + 1)]
     _start_helpers(count - 1)
     jobs = [_Job(work, bounds[k], bounds[k + 1]) for k in range(count)]
-    _hold_blas()
+    _hold()
     try:
         for job in jobs[1:]:
             _jobs.put(job)
@@ -96,7 +103,7 @@ def spread(work: Callable[[int, int], Any], n: int, worth: bool = True) -> list:
         for job in jobs[1:]:
             job.ended.acquire()
     finally:
-        _let_blas()
+        _let()
     for job in jobs:
         if job.error is not None:
             raise job.error
@@ -191,22 +198,26 @@ def _blas() -> list:
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
-def _hold_blas() -> None:
-    global _running
+def _hold() -> None:
+    """BLAS on one thread, and Python's lock handed on quickly."""
+    global _running, _interval
     with _lock:
         _running += 1
         if _running == 1:
+            _interval = sys.getswitchinterval()
+            sys.setswitchinterval(min(_interval, PATIENCE))
             _before[:] = [(library, library.num_threads) for library in _blas()]
             for library, had in _before:
                 if had != 1:
                     library.set_num_threads(1)
 
 
-def _let_blas() -> None:
+def _let() -> None:
     global _running
     with _lock:
         _running -= 1
         if _running == 0:
+            sys.setswitchinterval(_interval)
             for library, had in _before:
                 if had != 1:
                     library.set_num_threads(had)

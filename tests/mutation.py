@@ -42,8 +42,9 @@ from scratchnet.models.googlenet import GoogLeNet
 ROOT = Path(scratchnet.__file__).parent
 EQUIVALENT = Path(__file__).resolve().parents[1] / "benchmarks" / "mutants_equivalent.txt"
 TILED = {"scratchnet.backend.parallel": "TILE", "scratchnet.convolution.depthwise": "CPU_TILE",
-         "scratchnet.convolution.im2col": "CPU_TILE", "scratchnet.layers.linear": "TILE",
-         "scratchnet.convolution.pointwise": "WIDE"}
+         "scratchnet.convolution.im2col": "CPU_TILE", "scratchnet.convolution.im2row": "TILE",
+         "scratchnet.convolution.pointwise": "WIDE", "scratchnet.convolution.winograd": "BLOCK",
+         "scratchnet.convolution.winograd_rows": "PIXELS"}
 LEAST = {"scratchnet.backend.parallel": "SMALL", "scratchnet.convolution.depthwise": "WORTH",
          "scratchnet.convolution.im2col": "WORTH", "scratchnet.convolution.pointwise": "WORTH"}
 TILES = ((3000, 2), (400, 1), (1, 1), (1, 2))   # bytes: several images at once, some rows, one

@@ -132,7 +132,7 @@ def in_tiles(work: Callable[[Any], Any], x: Any, cost: int = 1) -> None:
 
 def product(a: Any, b: Any) -> Any:
     """Return the matrix product a · b, its rows or columns spread over the threads."""
-    if not isinstance(a, np.ndarray):
+    if type(a) is not np.ndarray or type(b) is not np.ndarray:      # on the GPU, or watched
         return a @ b
     (M, K), N = a.shape, b.shape[1]
     y = empty(np, (M, N), np.result_type(a, b))
@@ -226,6 +226,8 @@ def _let() -> None:
 def _after_fork() -> None:
     """A child has one thread: the others, and what they held, are the parent's."""
     global _lock, _jobs, _running
+    if _running:
+        sys.setswitchinterval(_interval)
     _lock, _jobs, _running = threading.Lock(), SimpleQueue(), 0
     _helpers.clear()
     _cores.cache_clear()

@@ -68,9 +68,9 @@ def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str 
         return pointwise
     if possible["depthwise"] and geometry.groups > 1:
         return depthwise
-    for algorithm in (winograd, winograd_rows) if mixes else ():
-        if algorithm.pays(x.shape, w_shape):
-            return algorithm
+    for candidate in (winograd, winograd_rows) if mixes else ():
+        if candidate.pays(x.shape, w_shape):
+            return candidate
     return im2row if possible["im2row"] and im2row.pays(w_shape) else im2col
 
 

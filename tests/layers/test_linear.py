@@ -6,7 +6,8 @@ import pytest
 from layer_cases import cases_of
 
 from scratchnet import naive
-from scratchnet.layers import Linear, linear
+from scratchnet.backend import parallel
+from scratchnet.layers import Linear
 
 
 def test_on_paper():
@@ -58,7 +59,8 @@ def test_inputs_that_do_not_fit(shape):
 
 
 def test_dw_is_added_in_slabs_of_bounded_size(monkeypatch):
-    monkeypatch.setattr(linear, "TILE", 1 << 14)
+    monkeypatch.setattr(parallel, "SMALL", 0)
+    monkeypatch.setattr(parallel, "TILE", 1 << 14)
     rng = np.random.default_rng(0)
     layer = Linear(256, 300, rng=0)
     x, dy = rng.standard_normal((3, 256), np.float32), rng.standard_normal((3, 300), np.float32)
@@ -73,7 +75,8 @@ def test_dw_is_added_in_slabs_of_bounded_size(monkeypatch):
 
 
 def test_dw_in_slabs_of_one_row_is_the_same(monkeypatch):
-    monkeypatch.setattr(linear, "TILE", 1)
+    monkeypatch.setattr(parallel, "SMALL", 0)
+    monkeypatch.setattr(parallel, "TILE", 1)
     rng = np.random.default_rng(0)
     layer = Linear(4, 3, rng=0).astype(np.float64)
     x, dy = rng.standard_normal((5, 4)), rng.standard_normal((5, 3))

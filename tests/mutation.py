@@ -42,11 +42,12 @@ from scratchnet.models.googlenet import GoogLeNet
 ROOT = Path(scratchnet.__file__).parent
 EQUIVALENT = Path(__file__).resolve().parents[1] / "benchmarks" / "mutants_equivalent.txt"
 TILED = {"scratchnet.backend.parallel": "TILE", "scratchnet.convolution.depthwise": "CPU_TILE",
-         "scratchnet.convolution.im2col": "CPU_TILE", "scratchnet.convolution.im2row": "TILE",
-         "scratchnet.convolution.pointwise": "WIDE", "scratchnet.convolution.winograd": "BLOCK",
+         "scratchnet.convolution.im2col": "CPU_TILE", "scratchnet.convolution.pointwise": "WIDE",
+         "scratchnet.convolution.winograd": "BLOCK",
          "scratchnet.convolution.winograd_rows": "PIXELS"}
 LEAST = {"scratchnet.backend.parallel": "SMALL", "scratchnet.convolution.depthwise": "WORTH",
-         "scratchnet.convolution.im2col": "WORTH", "scratchnet.convolution.pointwise": "WORTH"}
+         "scratchnet.convolution.im2col": "WORTH", "scratchnet.convolution.pointwise": "WORTH",
+         "scratchnet.convolution.winograd_rows": "NUMBERS"}
 TILES = ((3000, 2), (400, 1), (1, 1), (1, 2))   # bytes: several images at once, some rows, one
                                                 # row; and threads
 
@@ -94,7 +95,7 @@ class ByName(NamedTuple):
     shape: tuple[int, int, int, int]
     outputs: int
     padding: tuple[int, int]
-    threads: int = 2
+    parts: tuple[int, int] = (0, 2)     # the size of blocks (0: as it is), and threads
 
     def __str__(self) -> str:
         return f"{self.algorithm} against im2col, {self.shape}, padding {self.padding}"
@@ -115,7 +116,7 @@ class ByName(NamedTuple):
         x, w, dy = (rng.standard_normal(shape).astype(dtype) for shape in (
             self.shape, (self.outputs, C, 3, 3),
             (N, self.outputs, H + 2 * ph - 2, W + 2 * pw - 2)))
-        with limited(self.threads):
+        with in_parts(*self.parts):
             return (convolution.backward_x(dy, w, x.shape, geometry, algorithm),
                     convolution.backward_w(x, dy, w.shape, geometry, algorithm))
 
@@ -124,7 +125,7 @@ BY_NAME = tuple(
     ByName(name, *question) for name in convolution.ALGORITHMS
     if name not in ("depthwise", "im2col", "pointwise") for question in (
         ((2, 5, 9, 7), 6, (1, 1)), ((1, 3, 6, 11), 4, (0, 2)),
-        ((2, 2, 70, 70), 3, (1, 1), 1)))                # several of Winograd's blocks
+        ((2, 2, 20, 20), 3, (1, 1), (60, 1))))          # many blocks
 
 
 # ── making mutants ───────────────────────────────────────────────────────────────────

@@ -5,7 +5,6 @@
     backward_w(x, dy, w_shape, geometry)    dw
 
     im2col      any convolution: patches copied into columns, then one matrix product
-    im2row      the same with the channels innermost: many channels on the CPU
     pointwise   1×1 kernels without padding: a matrix product, nothing to copy
     depthwise   one filter a channel: nothing to sum over, a product for each tap
     winograd    3×3 with stride 1, in float32 on the CPU: a quarter of the multiplications
@@ -20,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import xp_of
-from scratchnet.convolution import depthwise, im2col, im2row, pointwise, winograd, winograd_rows
+from scratchnet.convolution import depthwise, im2col, pointwise, winograd, winograd_rows
 from scratchnet.convolution.geometry import Geometry, inside, output_size, pair, short, whole
 
 __all__ = ["ALGORITHMS", "Geometry", "backward_w", "backward_x", "choose", "forward", "inside",
            "local", "output_size", "pair", "short", "whole"]
 
-ALGORITHMS = {"depthwise": depthwise, "im2col": im2col, "im2row": im2row, "pointwise": pointwise,
+ALGORITHMS = {"depthwise": depthwise, "im2col": im2col, "pointwise": pointwise,
               "winograd": winograd, "winograd_rows": winograd_rows}
 
 _mode = threading.local()
@@ -50,10 +49,8 @@ def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str 
 
     Raises ValueError for a name that is unknown, or one that cannot compute this convolution.
     """
-    cpu = xp_of(x) is np
-    winograds = cpu and winograd.fits(w_shape, geometry, x.dtype)
+    winograds = xp_of(x) is np and winograd.fits(w_shape, geometry, x.dtype)
     possible = {"im2col": True,
-                "im2row": cpu and im2row.fits(geometry),
                 "pointwise": w_shape[2:] == (1, 1) and geometry.padding == (0, 0),
                 "depthwise": geometry.groups == w_shape[0] and w_shape[1] == 1,
                 "winograd": winograds,
@@ -71,7 +68,7 @@ def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str 
     for candidate in (winograd, winograd_rows) if mixes else ():
         if candidate.pays(x.shape, w_shape):
             return candidate
-    return im2row if possible["im2row"] and im2row.pays(w_shape) else im2col
+    return im2col
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None, algorithm: str | None = None

@@ -11,7 +11,6 @@ from scratchnet.convolution import (
     Geometry,
     depthwise,
     im2col,
-    im2row,
     pointwise,
     winograd,
     winograd_rows,
@@ -44,9 +43,6 @@ DEPTHWISE = [c for c in CONV if "depthwise" in c.id and "x2" not in c.id]
 @pytest.mark.parametrize("algorithm, tile, case", [
     *[pytest.param(im2col, tile, c, id=f"im2col {tile} bytes, {c}")
       for tile in (im2col.CPU_TILE, 4000, 700, 1) for c in CONV],
-    *[pytest.param(im2row, tile, c, id=f"im2row {tile} bytes, {c}")
-      for tile in (im2row.TILE, 4000, 1) for c in CONV
-      if im2row.fits(c.layer(np.float64).geometry)],
     *[pytest.param(pointwise, 1, c, id=f"pointwise, {c}") for c in POINTWISE],
     *[pytest.param(depthwise, tile, c, id=f"depthwise {tile} bytes, {c}")
       for tile in (depthwise.CPU_TILE, 700, 1) for c in DEPTHWISE]])
@@ -55,7 +51,7 @@ DEPTHWISE = [c for c in CONV if "depthwise" in c.id and "x2" not in c.id]
 def test_equals_the_plain_loops(algorithm, tile, case, dtype, tolerance, monkeypatch):
     """In tiles of any size: the whole batch, a few images, a few rows or channels, one of them."""
     if algorithm is not pointwise:
-        monkeypatch.setattr(algorithm, "TILE" if algorithm is im2row else "CPU_TILE", tile)
+        monkeypatch.setattr(algorithm, "CPU_TILE", tile)
     x, w, dy, geometry = setting(case, dtype)
     dx, dw, _ = naive.conv2d_backward(dy, x, w, *geometry)
     for ours, expected in [
@@ -104,7 +100,6 @@ def test_winograd_equals_the_plain_loops(shape, outputs, padding, algorithm, til
     ("pointwise", (7, 64, 5, 5), 128, 1, Geometry()),
     ("pointwise", (7, 64, 12, 12), 128, 1, Geometry((2, 2), groups=4)),
     ("depthwise", (6, 40, 30, 30), 40, 3, Geometry(padding=(1, 1), groups=40)),
-    ("im2row", (5, 16, 30, 30), 32, 3, Geometry((2, 1), (1, 0), (1, 2))),
     ("winograd", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1))),
     ("winograd_rows", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1)))])
 def test_threads_change_rounding_only_and_runs_repeat(algorithm, shape, outputs, kernel, geometry):
@@ -134,7 +129,7 @@ def test_threads_change_rounding_only_and_runs_repeat(algorithm, shape, outputs,
 
 def test_an_algorithm_that_cannot_is_refused():
     x, w = np.zeros((1, 3, 8, 8), np.float32), np.zeros((4, 3, 3, 3), np.float32)
-    with pytest.raises(ValueError, match="'winograd' cannot .* convolution; im2col, im2row can"):
+    with pytest.raises(ValueError, match="'winograd' cannot .* convolution; im2col can"):
         convolution.forward(x, w, Geometry((2, 2)), None, "winograd")
     with pytest.raises(ValueError, match="'fft' cannot compute this convolution; im2col, "):
         convolution.forward(x, w, Geometry(), None, "fft")
@@ -264,12 +259,12 @@ def test_choose(w_shape, geometry, expected):
 
 
 def test_local_convolutions_spread_nothing_beyond_the_window():
-    x, w = np.zeros((1, 16, 12, 12), np.float32), np.ones((16, 16, 3, 3), np.float32)
+    x, w = np.zeros((2, 16, 12, 12), np.float32), np.ones((16, 16, 3, 3), np.float32)
     x[0, 0, 5, 6] = np.nan
     seen = np.zeros((12, 12), bool)
     seen[4:7, 5:8] = True
     geometry = Geometry(padding=(1, 1))
-    assert convolution.choose(x, w.shape, geometry) is winograd
+    assert convolution.choose(x, w.shape, geometry) is winograd_rows
     with convolution.local():
         with convolution.local():
             assert convolution.choose(x, w.shape, geometry) is im2col
@@ -277,7 +272,7 @@ def test_local_convolutions_spread_nothing_beyond_the_window():
         dx = convolution.backward_x(x, w, x.shape, geometry)
     for image in (*y[0], *dx[0]):
         np.testing.assert_array_equal(np.isnan(image), seen)
-    assert convolution.choose(x, w.shape, geometry) is winograd
+    assert convolution.choose(x, w.shape, geometry) is winograd_rows
 
 
 def test_dilation_of_a_single_tap_means_nothing():

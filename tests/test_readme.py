@@ -52,9 +52,10 @@ def test_the_commands_it_shows_run(tmp_path, monkeypatch, capsys):
                 for line in block.splitlines() if line.startswith("scratchnet ")]
     assert [command[0] for command in commands] == [
         "check", "check", *6 * ["exercise"], "lesson", "train", "evaluate", "predict", "recipe",
-        *6 * ["look"], "explore", "export", "verify", "verify", "summary", "compare"]
+        *6 * ["look"], "explore", "export", "verify", "verify", "summary", "compare",
+        "profile"]
     # The others: exercises/test_commands.py, training/test_command.py, test_golden.py
-    for command in (commands[12], commands[13], *commands[-3:]):
+    for command in (commands[12], commands[13], *commands[-4:]):
         assert cli.main(command) == 0
     out = capsys.readouterr().out
     assert "googlenet: all 146 layers agree" in out and "layer4" in out and "vgg16" in out

@@ -9,6 +9,7 @@ from scratchnet.backend import memory
 from scratchnet.backend.memory import (
     KEEP,
     SMALL,
+    Workspace,
     block_size,
     empty,
     empty_like,
@@ -121,3 +122,14 @@ def test_many_threads_never_share_a_block():
         thread.join()
     assert not errors
     assert memory.held()[0] == 0
+
+
+def test_a_workspace_gives_the_same_memory_for_the_same_name():
+    space = Workspace()
+    a = space("a", (3, 4))
+    assert a.shape == (3, 4) and a.dtype == np.float32 and a.flags.c_contiguous
+    assert np.shares_memory(a, space("a", (2, 5))) and np.shares_memory(a, space("a", (12,)))
+    assert not np.shares_memory(a, space("b", (3, 4)))
+    larger = space("a", (5, 5))                         # a new block: a keeps its own
+    a[...], larger[...] = 1, 2
+    assert (a == 1).all() and not np.shares_memory(a, larger)

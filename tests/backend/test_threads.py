@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from scratchnet.backend import in_tiles, parallel, spread, threads
+from scratchnet.backend import in_tiles, parallel, product, spread, threads
 from scratchnet.backend.parallel import SMALL, TILE, limited
 
 
@@ -64,6 +64,39 @@ def test_blas_has_one_thread_inside_and_as_many_as_before_outside():
         inside = spread(lambda *_: [library.num_threads for library in parallel._blas()], 2)
     assert all(count == 1 for part in inside for count in part)
     assert [library.num_threads for library in parallel._blas()] == before
+
+
+def test_pythons_lock_is_handed_on_quickly_inside_and_as_before_outside():
+    before = sys.getswitchinterval()
+    with limited(2):
+        inside = spread(lambda *_: spread(lambda *_: sys.getswitchinterval(), 2), 2)
+    assert np.allclose(inside, parallel.PATIENCE) and before > parallel.PATIENCE
+    assert sys.getswitchinterval() == before
+    with pytest.raises(ZeroDivisionError):
+        spread(lambda *_: 1 / 0, 1)
+    assert sys.getswitchinterval() == before
+
+
+@pytest.mark.parametrize("shapes", [((3, 4), (4, 5)), ((700, 130), (130, 90)),
+                                    ((9, 700), (700, 900)), ((0, 4), (4, 3)), ((2, 0), (0, 3))])
+@pytest.mark.parametrize("dtypes", [(np.float32, np.float32), (np.float32, np.float64)])
+def test_product(shapes, dtypes):
+    a, b = (np.random.default_rng(0).standard_normal(shape).astype(dtype)
+            for shape, dtype in zip(shapes, dtypes, strict=True))
+    for x, y in ((a, b), (np.asfortranarray(a), b), (b.T, a.T)):
+        for count in (1, 2, 3):
+            with limited(count):
+                ours = product(x, y)
+            assert ours.dtype == np.result_type(*dtypes)
+            np.testing.assert_allclose(ours, x @ y, rtol=1e-4, atol=1e-4)
+
+
+def test_product_of_watched_arrays_is_one_operation():
+    class Watched(np.ndarray):
+        pass
+
+    a = np.ones((300, 300)).view(Watched)
+    assert type(product(a, np.ones((300, 300)))) is Watched
 
 
 def test_numpys_error_settings_hold_in_every_part():

@@ -89,7 +89,8 @@ class Profile(NamedTuple):
                 f"{f'{row.kept / 2**20:.1f} MiB' if row.kept else '·':>10s}")
         kinds: dict[str, float] = defaultdict(float)
         for row in self.rows:
-            kinds[row.kind or row.name] += row.seconds
+            folded = row.kind.endswith(" layers") or not row.kind
+            kinds[row.name if folded else row.kind] += row.seconds
         lines.append(f"\n{'all':{wide}s} {'':18s} {'':15s} {self.seconds * 1e3:6.1f} ms for "
                      f"{'a step' if self.training else 'inference'} of {self.batch} images; "
                      f"{sum(row.kept for row in self.rows) / 2**20:.0f} MiB kept for backward; "

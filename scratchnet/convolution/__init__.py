@@ -8,7 +8,7 @@
     pointwise   1×1 kernels without padding: a matrix product, nothing to copy
     depthwise   one filter a channel: nothing to sum over, a product for each tap
     winograd    3×3 with stride 1, in float32 on the CPU: a quarter of the multiplications
-    winograd_rows           the same along one axis: half of them, and less to copy
+    winograd_rows           the same along one axis, 5×5 and groups too: half of them, less to copy
 """
 import threading
 from collections.abc import Iterator
@@ -49,25 +49,26 @@ def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str 
 
     Raises ValueError for a name that is unknown, or one that cannot compute this convolution.
     """
-    winograds = xp_of(x) is np and winograd.fits(w_shape, geometry, x.dtype)
+    winograds = {module: xp_of(x) is np and module.fits(w_shape, geometry, x.dtype)
+                 for module in (winograd, winograd_rows)}
     possible = {"im2col": True,
                 "pointwise": w_shape[2:] == (1, 1) and geometry.padding == (0, 0),
                 "depthwise": geometry.groups == w_shape[0] and w_shape[1] == 1,
-                "winograd": winograds,
-                "winograd_rows": winograds}
+                "winograd": winograds[winograd],
+                "winograd_rows": winograds[winograd_rows]}
     if algorithm is not None:
         if not possible.get(algorithm):
             raise ValueError(f"algorithm {algorithm!r} cannot compute this convolution; "
                              f"{', '.join(name for name, can in possible.items() if can)} can")
         return ALGORITHMS[algorithm]
-    mixes = winograds and not getattr(_mode, "local", False)
     if possible["pointwise"]:
         return pointwise
     if possible["depthwise"] and geometry.groups > 1:
         return depthwise
-    for candidate in (winograd, winograd_rows) if mixes else ():
-        if candidate.pays(x.shape, w_shape):
-            return candidate
+    for module, fits in winograds.items():
+        if fits and not getattr(_mode, "local", False) and module.pays(
+                x.shape, w_shape, geometry.groups):
+            return module
     return im2col
 
 

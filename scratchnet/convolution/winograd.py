@@ -8,8 +8,8 @@ from its values at enough points, where it is one multiplication a point. With t
     Y = Aᵀ · ( (G · w · Gᵀ) ⊙ (Bᵀ · x · B) ) · A        x 6×6,  w 3×3,  Y 4×4
                └── U ─────┘   └── V ─────┘
 
-B, G and A are fixed: B and G evaluate at the points, A puts the product together again. In each of
-the 36 places the sum over channels is a matrix product of its own,
+B, G and A are fixed (toom_cook.py): G evaluates the filter at the points, B and A do the rest. In
+each of the 36 places the sum over channels is a matrix product of its own,
 
     M = V · U        36 times (tiles × C) · (C × O)
 
@@ -43,25 +43,11 @@ import numpy as np
 
 from scratchnet.backend import WORTH, Workspace, empty, product, spread, threads
 from scratchnet.convolution.geometry import Geometry, output_shape, tiles
+from scratchnet.convolution.toom_cook import matrices
 
 BLOCK = 16 << 20        # bytes of V and M at once
 
-BT = np.array([[4, 0, -5, 0, 1, 0],
-               [0, -4, -4, 1, 1, 0],
-               [0, 4, -4, -1, 1, 0],
-               [0, -2, -1, 2, 1, 0],
-               [0, 2, -1, -2, 1, 0],
-               [0, 4, 0, -5, 0, 1]], dtype=np.float32)
-G = np.array([[1 / 4, 0, 0],
-              [-1 / 6, -1 / 6, -1 / 6],
-              [-1 / 6, 1 / 6, -1 / 6],
-              [1 / 24, 1 / 12, 1 / 6],
-              [1 / 24, -1 / 12, 1 / 6],
-              [0, 0, 1]], dtype=np.float32)
-AT = np.array([[1, 1, 1, 1, 1, 0],
-               [0, 1, -1, 2, -2, 0],
-               [0, 1, 1, 4, 4, 0],
-               [0, 1, -1, 8, -8, 1]], dtype=np.float32)
+BT, G, AT = matrices(4, 3)
 BB, GG, AA = (np.kron(matrix, matrix) for matrix in (BT, G, AT))    # 36×36, 36×9, 16×36
 
 
@@ -71,10 +57,10 @@ def fits(w_shape: tuple, geometry: Geometry, dtype: Any) -> bool:
             and geometry.groups == 1 and max(geometry.padding) <= 2 and dtype == np.float32)
 
 
-def pays(x_shape: tuple, w_shape: tuple) -> bool:
+def pays(x_shape: tuple, w_shape: tuple, groups: int) -> bool:
     """Whether it is the fastest, as measured: U needs pixels to pay for it, copying channels."""
     N, _, H, W = x_shape
-    return min(w_shape[:2]) >= 128 and min(H, W) >= 12 and N * H * W >= 2048
+    return min(w_shape[:2]) >= 128 * groups and min(H, W) >= 12 and N * H * W >= 2048
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:

@@ -1,30 +1,30 @@
-"""Winograd along one axis — 3×3 convolution with half of the multiplications.
+"""Winograd along one axis — 3×3 convolution with half of the multiplications, 5×5 with 2/5 of them.
 
-Winograd's algorithm (see winograd.py) for the vertical axis only: six rows of pixels give four rows
-of outputs, with 6 multiplications for each horizontal tap where 4·3 were needed:
+Winograd's algorithm (see winograd.py) for the vertical axis only: n = 3 + KH rows of pixels give
+four rows of outputs, with n multiplications for each horizontal tap where 4·KH were needed:
 
-    Y = Aᵀ · ( Σ_v (G · w[:, v]) ⊙ (Bᵀ · x[:, j+v]) )       x 6 rows,  w 3 rows,  Y 4 rows
+    Y = Aᵀ · ( Σ_v (G · w[:, v]) ⊙ (Bᵀ · x[:, j+v]) )       x n rows,  w KH rows,  Y 4 rows
 
-The three horizontal taps v stay what they are in im2col: the row copied three times, one pixel
-further each time. In each of the six places, channels and taps are summed in one matrix product,
+The KW horizontal taps v stay what they are in im2col: the row copied KW times, one pixel further
+each time. In each of the n places, channels and taps are summed in one matrix product,
 
-    M = U · V        6 times (O × 3·C) · (3·C × pixels)
+    M = U · V        n times (O × KW·C) · (KW·C × pixels)
 
-It saves half where two axes save three quarters, but it copies whole rows and never a tile, and
-U is 2 times as large as w, not 4 times. That pays for large maps of few channels, where copying is
-what takes the time, and for small maps of many, where U is.
+For 3×3 it saves half where two axes save three quarters, but it copies whole rows and never a tile,
+and U is 2 times as large as w, not 4 times. That pays for large maps of few channels, where copying
+is what takes the time, and for small maps of many, where U is.
 
 Rows lie one behind the other with p zeros between them, which serve the end of one row and the
 beginning of the next. To move all rows by one pixel is then to copy everything from one number
-further on; the results at the ends of rows, 2 − p of W + p, are of no use and left out.
+further on; the results at the ends of rows, KW − 1 − p of W + p, are of no use and left out.
 
 Backward is the transpose, as in winograd.py:
 
     dM = A · dY        dU = dM · Vᵀ, summed over blocks        dw = Gᵀ · dU
 
-Rounding is 3 times that of im2col: 3e-6 relative in float32.
+With g groups, all of this happens g times. Rounding is 3 (3×3) to 10 times (5×5) that of im2col.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import iadd
 from typing import Any
@@ -33,72 +33,98 @@ import numpy as np
 
 from scratchnet.backend import Workspace, empty, product, spread, threads
 from scratchnet.convolution.geometry import Geometry, output_shape, tiles
-from scratchnet.convolution.winograd import AT, BT, G, fits
-
-__all__ = ["backward_w", "backward_x", "fits", "forward", "pays"]
+from scratchnet.convolution.toom_cook import matrices
 
 PIXELS = 512            # of a channel in a block: a matrix product wants some hundred columns …
 NUMBERS = 1 << 15       # … and each of our calls some ten thousand numbers
 
 
-def pays(x_shape: tuple, w_shape: tuple) -> bool:
+def fits(w_shape: tuple, geometry: Geometry, dtype: Any) -> bool:
+    """Whether this convolution can be computed so: 3×3 or 5×5, stride 1, float32, padding that
+    leaves every window a pixel."""
+    return (w_shape[2:] in ((3, 3), (5, 5)) and geometry.stride == geometry.dilation == (1, 1)
+            and max(geometry.padding) < w_shape[2] and dtype == np.float32)
+
+
+def pays(x_shape: tuple, w_shape: tuple, groups: int) -> bool:
     """Whether it is faster than im2col, as measured: with enough channels, and pixels for U."""
     N, _, H, W = x_shape
-    return min(w_shape[:2]) >= 16 and min(H, W) >= 4 and N * H * W >= 256
+    return min(w_shape[0] // groups, w_shape[1]) >= 16 and min(H, W) >= 4 and N * H * W >= 256
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
     """y[n,o,i,j] = b[o] + Σ_c Σ_u Σ_v w[o,c,u,v] · x[n, c, i+u−p, j+v−p]."""
-    return _convolve(x, w, geometry.padding, output_shape(x.shape, w.shape, geometry), b)
+    y = empty(np, (len(x), len(w), *output_shape(x.shape, w.shape, geometry)), np.float32)
+    for c, o in _groups(w.shape, geometry.groups):
+        _convolve(x[:, c], w[o], geometry.padding, y[:, o], None if b is None else b[o])
+    return y
 
 
 def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
-    """dx = dy convolved with w turned by 180°, from outputs to inputs; the padding is 2 − p."""
-    turned = w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)              # (C, O, 3, 3)
-    return _convolve(dy, turned, tuple(2 - p for p in geometry.padding), x_shape[2:])
+    """dx = dy convolved with w turned by 180°, from outputs to inputs; the padding is K − 1 − p."""
+    turned = w[:, :, ::-1, ::-1].swapaxes(0, 1)                     # (C/g, O, KH, KW)
+    padding = tuple(K - 1 - p for K, p in zip(w.shape[2:], geometry.padding, strict=True))
+    dx = empty(np, x_shape, np.float32)
+    for c, o in _groups(w.shape, geometry.groups):
+        _convolve(dy[:, o], turned[:, o], padding, dx[:, c])
+    return dx
 
 
 def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     """dw = Gᵀ · (Σ dM · Vᵀ)."""
-    (O, C), padding = w_shape[:2], geometry.padding
-    pitch = x.shape[3] + padding[1]
-
-    def part(blocks: list) -> Any:
-        space = Workspace()
-        dU, term = empty(np, (6, O, 3 * C), np.float32), space("term", (6, O, 3 * C))
-        dU[...] = 0
-        for images, rows in blocks:
-            V = _taps(_transform(BT, _read(x, images, rows, 6, padding, pitch, space),
-                                 space, "transformed"), space)      # (6, 3·C, pixels)
-            dM = _transform(AT.T, _read(dy, images, rows, 4, (0, 0), pitch, space),
-                            space, "dM")                            # (6, O, pixels)
-            dU += np.matmul(dM, V.transpose(0, 2, 1), out=term)
-        return dU
-
-    dU = reduce(iadd, _blocks(part, len(x), dy.shape[2], pitch, C))
-    dw = product(G.T, dU.reshape(6, -1)).reshape(3, O, 3, C)        # u, o, v, c
-    return np.ascontiguousarray(dw.transpose(1, 3, 0, 2))
+    dw = empty(np, w_shape, np.float32)
+    for c, o in _groups(w_shape, geometry.groups):
+        _correlate(x[:, c], dy[:, o], geometry.padding, dw[o])
+    return dw
 
 
-def _convolve(x: Any, w: Any, padding: tuple[int, int], size: tuple[int, int], b: Any = None
-              ) -> Any:
-    """Σ over channels of x (N, C, H, W) and w (O, C, 3, 3), stride 1: (N, O, *size)."""
-    N, O, C = len(x), *w.shape[:2]
+def _groups(w_shape: tuple, g: int) -> Iterator[tuple[slice, slice]]:
+    """(channels, outputs) of each group."""
+    O, C = w_shape[:2]
+    for i in range(g):
+        yield slice(i * C, (i + 1) * C), slice(i * (O // g), (i + 1) * (O // g))
+
+
+def _convolve(x: Any, w: Any, padding: tuple[int, int], y: Any, b: Any = None) -> None:
+    """y (N, O, OH, OW) = Σ over channels of x (N, C, H, W) and w (O, C, KH, KW), + b."""
+    O, C, KH, KW = w.shape
+    BT, G, AT = matrices(4, KH)
+    n, pitch = len(BT), x.shape[3] + padding[1]
     w = np.ascontiguousarray(w.transpose(2, 0, 3, 1))               # u, o, v, c
-    U = product(G, w.reshape(3, -1)).reshape(6, O, 3 * C)
-    y = empty(np, (N, O, *size), np.float32)
-    pitch = x.shape[3] + padding[1]
+    U = product(G, w.reshape(KH, -1)).reshape(n, O, KW * C)
 
     def part(blocks: list) -> None:
         space = Workspace()
         for images, rows in blocks:
-            V = _taps(_transform(BT, _read(x, images, rows, 6, padding, pitch, space),
-                                 space, "transformed"), space)
-            M = np.matmul(U, V, out=space("M", (6, O, V.shape[2])))
+            V = _read(x, images, rows, n, padding, pitch, KW - 1, space)
+            V = _taps(_transform(BT, V, space, "transformed"), KW, space)
+            M = np.matmul(U, V, out=space("M", (n, O, V.shape[2])))
             _write(y, _transform(AT, M, space, "Y"), images, rows, pitch, b)
 
-    _blocks(part, N, size[0], pitch, C)
-    return y
+    _blocks(part, len(x), y.shape[2], pitch, C)
+
+
+def _correlate(x: Any, dy: Any, padding: tuple[int, int], dw: Any) -> None:
+    """dw (O, C, KH, KW) of images x and output gradients dy."""
+    O, C, KH, KW = dw.shape
+    BT, G, AT = matrices(4, KH)
+    n, pitch = len(BT), x.shape[3] + padding[1]
+
+    def part(blocks: list) -> Any:
+        space = Workspace()
+        dU, term = empty(np, (n, O, KW * C), np.float32), space("term", (n, O, KW * C))
+        dU[...] = 0
+        for images, rows in blocks:
+            V = _read(x, images, rows, n, padding, pitch, KW - 1, space)
+            V = _taps(_transform(BT, V, space, "transformed"), KW, space)   # (n, KW·C, pixels)
+            dM = _transform(AT.T, _read(dy, images, rows, 4, (0, 0), pitch, 0, space),
+                            space, "dM")                                    # (n, O, pixels)
+            dU += np.matmul(dM, V.transpose(0, 2, 1), out=term)
+        return dU
+
+    dU = reduce(iadd, _blocks(part, len(x), dy.shape[2], pitch, C))
+    terms = product(G.T, dU.reshape(n, -1)).reshape(KH, O, KW, C)
+    dw[...] = terms.transpose(1, 3, 0, 2)                           # from u, o, v, c
 
 
 def _blocks(part: Callable, N: int, OH: int, pitch: int, C: int) -> list:
@@ -111,13 +137,13 @@ def _blocks(part: Callable, N: int, OH: int, pitch: int, C: int) -> list:
 
 
 def _read(x: Any, images: slice, rows: slice, side: int, padding: tuple[int, int], pitch: int,
-          space: Workspace) -> Any:
-    """Copy rows of pixels, `pitch` numbers from one to the next: (side, C, n·rows·pitch + side−4),
+          more: int, space: Workspace) -> Any:
+    """Copy rows of pixels, `pitch` numbers from one to the next: (side, C, n·rows·pitch + more),
     where [k] has the k-th of those `side` rows that four rows of outputs look at."""
     (_, C, H, W), (ph, pw) = x.shape, padding
     n, down = images.stop - images.start, rows.stop - rows.start
     high, pixels = 4 * down + side - 4, n * down * pitch
-    padded = space(f"padded {side}", (C, n * high * pitch + side - 4))
+    padded = space(f"padded {side}", (C, n * high * pitch + more))
     padded[...] = 0
     top = 4 * rows.start - ph                                       # where padded begins in x
     first, last = max(top, 0), min(top + high, H)
@@ -128,20 +154,20 @@ def _read(x: Any, images: slice, rows: slice, side: int, padding: tuple[int, int
     row = pitch * number
     view = np.lib.stride_tricks.as_strided(
         padded, (side, C, n, down, pitch), (row, c, high * row, 4 * row, number), writeable=False)
-    block = space(f"rows {side}", (side, C, pixels + side - 4))
+    block = space(f"rows {side}", (side, C, pixels + more))
     block[:, :, :pixels].reshape(view.shape)[...] = view
     block[:, :, pixels:] = 0
     return block
 
 
-def _taps(V: Any, space: Workspace) -> Any:
-    """(6, C, pixels + 2) → (6, 3·C, pixels): what each of the three taps sees."""
-    C, pixels = V.shape[1], V.shape[2] - 2
+def _taps(V: Any, KW: int, space: Workspace) -> Any:
+    """(n, C, pixels + KW − 1) → (n, KW·C, pixels): what each of the taps sees."""
+    n, C, pixels = *V.shape[:2], V.shape[2] - KW + 1
     k, c, number = V.strides
-    out = space("taps", (6, 3, C, pixels))
+    out = space("taps", (n, KW, C, pixels))
     out[...] = np.lib.stride_tricks.as_strided(V, out.shape, (k, number, c, number),
                                                writeable=False)
-    return out.reshape(6, 3 * C, pixels)
+    return out.reshape(n, KW * C, pixels)
 
 
 def _transform(matrix: Any, block: Any, space: Workspace, name: str) -> Any:

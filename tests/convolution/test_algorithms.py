@@ -93,6 +93,34 @@ def test_winograd_equals_the_plain_loops(shape, outputs, padding, algorithm, til
                 assert abs(ours - expected).max() <= 5e-5 * abs(expected).max()
 
 
+FIVES = [((2, 6, 9, 8), 4, (2, 2), 2), ((1, 3, 5, 5), 2, (0, 0), 1), ((3, 2, 1, 6), 2, (4, 3), 1),
+         ((2, 4, 14, 7), 6, (1, 4), 2), ((1, 2, 30, 11), 3, (2, 0), 1)]
+
+
+@pytest.mark.parametrize("shape, outputs, padding, groups", FIVES, ids=str)
+@pytest.mark.parametrize("K", [3, 5])
+@pytest.mark.parametrize("pixels", [1, 30, winograd_rows.PIXELS])
+def test_winograd_along_one_axis_with_five_taps_and_groups(shape, outputs, padding, groups, K,
+                                                           pixels, monkeypatch):
+    monkeypatch.setattr(winograd_rows, "PIXELS", pixels)
+    monkeypatch.setattr(winograd_rows, "NUMBERS", 1)
+    rng, padding = np.random.default_rng(0), tuple(min(p, K - 1) for p in padding)
+    geometry = Geometry(padding=padding, groups=groups)
+    x, w, b = (rng.standard_normal(size, dtype=np.float32) for size in (
+        shape, (outputs, shape[1] // groups, K, K), outputs))
+    y = naive.conv2d(*(a.astype(np.float64) for a in (x, w, b)), *geometry)
+    dy = rng.standard_normal(y.shape, dtype=np.float32)
+    dx, dw, _ = naive.conv2d_backward(*(a.astype(np.float64) for a in (dy, x, w)), *geometry)
+    for threads in (1, 3):
+        with limited(threads):
+            for ours, expected in [
+                    (winograd_rows.forward(x, w, geometry, b), y),
+                    (winograd_rows.backward_x(dy, w, x.shape, geometry), dx),
+                    (winograd_rows.backward_w(x, dy, w.shape, geometry), dw)]:
+                assert ours.dtype == np.float32 and ours.shape == expected.shape
+                assert abs(ours - expected).max() <= 5e-5 * abs(expected).max()
+
+
 @pytest.mark.parametrize("algorithm, shape, outputs, kernel, geometry", [
     ("im2col", (5, 6, 9, 11), 4, 3, Geometry((2, 1), (1, 2), (1, 2), 2)),
     ("im2col", (1, 64, 40, 40), 16, 3, Geometry(padding=(1, 1))),

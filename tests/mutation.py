@@ -96,6 +96,8 @@ class ByName(NamedTuple):
     outputs: int
     padding: tuple[int, int]
     parts: tuple[int, int] = (0, 2)     # the size of blocks (0: as it is), and threads
+    kernel: int = 3
+    groups: int = 1
 
     def __str__(self) -> str:
         return f"{self.algorithm} against im2col, {self.shape}, padding {self.padding}"
@@ -111,11 +113,12 @@ class ByName(NamedTuple):
 
     def gradients(self, dtype: Any, algorithm: str) -> tuple[np.ndarray, np.ndarray]:
         """dx and dw for random images, weights and output gradients."""
-        rng, geometry = np.random.default_rng(0), convolution.Geometry(padding=self.padding)
+        rng, K = np.random.default_rng(0), self.kernel
+        geometry = convolution.Geometry(padding=self.padding, groups=self.groups)
         (N, C, H, W), (ph, pw) = self.shape, self.padding
         x, w, dy = (rng.standard_normal(shape).astype(dtype) for shape in (
-            self.shape, (self.outputs, C, 3, 3),
-            (N, self.outputs, H + 2 * ph - 2, W + 2 * pw - 2)))
+            self.shape, (self.outputs, C // self.groups, K, K),
+            (N, self.outputs, H + 2 * ph - K + 1, W + 2 * pw - K + 1)))
         with in_parts(*self.parts):
             return (convolution.backward_x(dy, w, x.shape, geometry, algorithm),
                     convolution.backward_w(x, dy, w.shape, geometry, algorithm))
@@ -126,6 +129,7 @@ BY_NAME = tuple(
     if name not in ("depthwise", "im2col", "pointwise") for question in (
         ((2, 5, 9, 7), 6, (1, 1)), ((1, 3, 6, 11), 4, (0, 2)),
         ((2, 2, 20, 20), 3, (1, 1), (60, 1))))          # many blocks
+BY_NAME += (ByName("winograd_rows", (2, 6, 9, 8), 4, (2, 1), (60, 2), 5, 2),)
 
 
 # ── making mutants ───────────────────────────────────────────────────────────────────
@@ -138,7 +142,7 @@ COMPARISONS = {ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (a
                ast.NotIn: (ast.In,)}
 METHODS = {"sum": "mean", "mean": "sum", "zeros": "ones", "min": "max", "max": "min",
            "zeros_like": "ones_like"}
-WITH_BACKWARD = {"split", "_spread", "sums"}     # functions that only backwards call
+WITH_BACKWARD = {"split", "_spread", "sums", "_correlate"}      # that only backwards call
 HOW = {"in_tiles": 1, "spread": 2}      # from this argument on it is about speed, not numbers
 UNWRAPPED = {"transpose", "swapaxes", "reshape", "sum", "mean", "ravel", "copy"}    # a.f() → a
 SYMMETRIC = {"swapaxes", "result_type", "einsum", "min", "max", "add",      # the order says

@@ -184,12 +184,12 @@ def summary(model: Layer, input_shape: tuple[int, ...]) -> Summary:
         raise ValueError(f"summary expects a layer or a network, an object of a subclass of "
                          f"scratchnet.Layer; got {model!r}")
     shape = _shape(input_shape)
-    model = _copied(model)
+    model = copy_of(model)
     parameters = model.parameters()
     x = np.zeros((1, *shape), dtype=parameters[0].value.dtype if parameters else np.float32)
 
     before, trace = _held_by(model), _Trace(x)
-    with remembering(), _watched(model.named_layers(), trace):
+    with remembering(), watched(model.named_layers(), trace):
         model.forward(x)
     memory_backward = sum(array.nbytes for key, array in _held_by(model).items()
                           if key not in before)
@@ -255,9 +255,9 @@ def run_summary(options: argparse.Namespace) -> int:
     from scratchnet.models import get_model, input_shape
 
     try:
-        classes, = _whole_numbers(options.num_classes, "--num-classes", 1) or (None,)
-        depth, = _whole_numbers(options.fold, "--fold", 1) or (None,)
-        shape = _whole_numbers(options.input, "--input", 3)
+        classes, = whole_numbers(options.num_classes, "--num-classes", 1) or (None,)
+        depth, = whole_numbers(options.fold, "--fold", 1) or (None,)
+        shape = whole_numbers(options.input, "--input", 3)
         channels = shape[0] if shape else None
         model = get_model(options.model, num_classes=classes, in_channels=channels, rng=0)
         table = summary(model, shape or input_shape(options.model))
@@ -269,7 +269,7 @@ def run_summary(options: argparse.Namespace) -> int:
     return 0
 
 
-def _whole_numbers(text: str | None, option: str, count: int) -> tuple[int, ...] | None:
+def whole_numbers(text: str | None, option: str, count: int) -> tuple[int, ...] | None:
     """Read `count` positive whole numbers with commas between them; None stays None."""
     if text is None:
         return None
@@ -291,7 +291,7 @@ def _shape(input_shape: Any) -> tuple[int, ...]:
     return tuple(map(int, input_shape))
 
 
-def _copied(model: Layer) -> Layer:
+def copy_of(model: Layer) -> Layer:
     """A copy on the host, in evaluation mode, without memory of an earlier forward."""
     parameters = {id(p): Parameter(np.array(to_host(p.value))) for p in model.parameters()}
     try:
@@ -303,7 +303,7 @@ def _copied(model: Layer) -> Layer:
 
 
 @contextmanager
-def _watched(layers: Iterable[tuple[str, Layer]], call: Callable) -> Iterator[None]:
+def watched(layers: Iterable[tuple[str, Layer]], call: Callable) -> Iterator[None]:
     """Until the end of the `with`, each of these layers runs as
     call(name, layer, its own forward, *inputs)."""
     layers = list(layers)
@@ -328,18 +328,18 @@ class _Trace:
         # For each forward that is running, the fields of the arrays it has seen so far:
         self._frames: list[list[_Field | None]] = [[]]
         # Ids are used again for new arrays, so nothing goes by an id without a weak reference.
-        self._buffers = weakref.WeakValueDictionary({id(_owner(x)): _owner(x)})
+        self._buffers = weakref.WeakValueDictionary({id(owner_of(x)): owner_of(x)})
         self._put(x, _Field.of_image(x))
 
     def __call__(self, name: str, layer: Layer, forward: Callable, *xs: Any,
                  **options: Any) -> Any:
-        inputs = _arrays((xs, options))
+        inputs = arrays_in((xs, options))
         seen = [self._field_of(x) for x in inputs]
         self._new_bytes(inputs)
         self._frames.append(seen.copy())
         y = forward(*xs, **options)
-        outputs = _arrays(y)
-        if _is_innermost(layer):
+        outputs = arrays_in(y)
+        if is_innermost(layer):
             fields = [_through(layer, seen, output) for output in outputs]
             for output, field in zip(outputs, fields, strict=True):
                 self._put(output, field)
@@ -354,7 +354,7 @@ class _Trace:
     def add_row(self, name: str, layer: Layer, outputs: Any = (), fields: Any = (),
                 note: str = "") -> None:
         """Write a row for an innermost layer, or for one with parameters of its own."""
-        innermost = _is_innermost(layer)
+        innermost = is_innermost(layer)
         own = {id(p): p.value.size for _, p in layer._attributes(Parameter)}
         shape = outputs[0].shape if outputs else ()
         field = fields[0] if fields else None
@@ -371,7 +371,7 @@ class _Trace:
 
     def _new_bytes(self, arrays: Any) -> int:
         """The bytes of those arrays whose memory has not been met before."""
-        new = {id(owner): owner for owner in map(_owner, arrays)
+        new = {id(owner): owner for owner in map(owner_of, arrays)
                if id(owner) not in self._buffers}
         self._buffers.update(new)
         return sum(owner.nbytes for owner in new.values())
@@ -398,12 +398,12 @@ class _Peaks:
     @classmethod
     def of(cls, model: Layer, x: np.ndarray) -> "_Peaks":
         peaks = cls()
-        innermost = [(name, layer) for name, layer in model.named_layers() if _is_innermost(layer)]
+        innermost = [(name, layer) for name, layer in model.named_layers() if is_innermost(layer)]
         was_on = tracemalloc.is_tracing()
         if not was_on:
             tracemalloc.start()
         try:
-            with no_grad(), _watched(innermost, peaks), fresh(), limited(1):
+            with no_grad(), watched(innermost, peaks), fresh(), limited(1):
                 before, _ = tracemalloc.get_traced_memory()
                 tracemalloc.reset_peak()
                 model.forward(x)
@@ -424,16 +424,16 @@ class _Peaks:
         return y
 
 
-def _is_innermost(layer: Layer) -> bool:
+def is_innermost(layer: Layer) -> bool:
     return next(layer.children(), None) is None
 
 
-def _arrays(value: Any) -> list[np.ndarray]:
+def arrays_in(value: Any) -> list[np.ndarray]:
     """The arrays in `value`, a list, tuple or dict at any depth."""
     return [array for _, array in _held("", value, np.ndarray)]
 
 
-def _owner(array: np.ndarray) -> np.ndarray:
+def owner_of(array: np.ndarray) -> np.ndarray:
     """The array whose memory `array` is a view of; itself if it is none."""
     while isinstance(array.base, np.ndarray):
         array = array.base
@@ -444,8 +444,8 @@ def _held_by(model: Layer) -> dict[int, np.ndarray]:
     """{id: array} of all memory that the layers hold: parameters, buffers, what they remember."""
     arrays = [p.value for p in model.parameters()]
     for _, layer in model.named_layers():
-        arrays += _arrays(dict(vars(layer)))
-    return {id(_owner(array)): _owner(array) for array in arrays}
+        arrays += arrays_in(dict(vars(layer)))
+    return {id(owner_of(array)): owner_of(array) for array in arrays}
 
 
 # ── receptive fields ─────────────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ The contract, in four sentences:
 There is no tape and no autograd: backward is written by hand, next to forward.
 """
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -53,6 +53,11 @@ class remembering(no_grad):
     """`with remembering():` undoes an outer no_grad (the gradient check needs a backward)."""
 
     forgetful = False
+
+
+def will_remember() -> bool:
+    """False inside no_grad: what only backward needs is then not worth computing."""
+    return not getattr(_mode, "forgetful", False)
 
 
 class Parameter:
@@ -93,11 +98,17 @@ class Layer:
     def backward(self, dy: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no backward(dy) yet: write it")
 
+    def by_parts(self, x: Any, y: Any) -> Callable | None:
+        """For layers that treat each number by itself: return work(n, c), which puts this layer's
+        output for x[n, c] into y[n, c]; else None. y may be x. Only inside no_grad: a chain of such
+        layers then passes over memory once (Sequential)."""
+        return None
+
     # ── memory between forward and backward ──────────────────────────────────────────
 
     def remember(self, *values: Any, y: Any = None) -> None:
         """Keep `values` until backward asks for them; of `y`, only what dy must look like."""
-        if not getattr(_mode, "forgetful", False):
+        if will_remember():
             self._memory = values, None if y is None else (y.shape, y.dtype, device_of(y))
 
     def recall(self, dy: Any = _NO_DY) -> tuple:
@@ -304,7 +315,7 @@ def expect(layer: Layer, x: Any, *dims: int | str, weight: Any = None) -> None:
     A dim is a number, a letter that stands for any size ≥ 1, or "…" for any dims at all.
     `weight`, if given, is the array whose dtype and device x must share.
     """
-    if not getattr(_mode, "forgetful", False):
+    if will_remember():
         layer.__dict__.pop("_memory", None)
     spelled = "(" + ", ".join(map(str, dims)) + ")"
     if "H" in dims:

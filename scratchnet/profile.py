@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import threads, to_host, xp_of
-from scratchnet.cost import _arrays, _is_innermost, _owner, _whole_numbers, macs
+from scratchnet.cost import arrays_in, is_innermost, macs, owner_of, whole_numbers
 from scratchnet.layer import Layer, no_grad
 from scratchnet.layers import SoftmaxCrossEntropy
 from scratchnet.optim import SGD
@@ -127,10 +127,12 @@ def profile(model: Layer, x: Any, rounds: int = 3, training: bool = True, name: 
     """Time `rounds` training steps of the model on the batch x (N, C, H, W), after one to warm up;
     or, with training=False, forward in evaluation mode.
 
+    Each layer is timed by itself, so in inference none works in place together with the one before
+    it (Sequential), and the whole takes longer than without a profile.
     The model's parameters and running averages change as they do in training; train a copy if that
     matters. Raises ValueError for a model whose output is not (N, classes).
     """
-    innermost = [(label, layer) for label, layer in model.named_layers() if _is_innermost(layer)]
+    innermost = [(label, layer) for label, layer in model.named_layers() if is_innermost(layer)]
     times: dict[str, list[list[float]]] = {label: [[], []] for label, _ in innermost}
     outputs: dict[str, tuple] = {}
     order: list[str] = []
@@ -202,7 +204,7 @@ def profile(model: Layer, x: Any, rounds: int = 3, training: bool = True, name: 
                  Row(LOSS, "", (), of_loss, 0.0, 0, 0), Row(UPDATE, "", (), update, 0.0, 0, 0)]
     else:
         rows.append(Row(JOINS, "", (), max(0.0, whole[0] - inside), 0.0, 0, 0))
-    return Profile(name or type(model).__name__, rows, sum(whole), _matrix_rate(x), len(x),
+    return Profile(name or type(model).__name__, rows, sum(whole), matrix_rate(x), len(x),
                    training)
 
 
@@ -228,7 +230,7 @@ def _kept(model: Layer, x: Any, innermost: list[tuple[str, Layer]]) -> dict[str,
     seen = {id(p.value) for p in model.parameters()} | {id(x)}
     kept = {}
     for label, layer in innermost:
-        arrays = {id(_owner(a)): _owner(a) for a in _arrays(layer.__dict__.get("_memory"))
+        arrays = {id(owner_of(a)): owner_of(a) for a in arrays_in(layer.__dict__.get("_memory"))
                   if id(a) not in seen}
         kept[label] = sum(a.nbytes for key, a in arrays.items() if key not in seen)
         seen |= set(arrays)
@@ -237,8 +239,9 @@ def _kept(model: Layer, x: Any, innermost: list[tuple[str, Layer]]) -> dict[str,
     return kept
 
 
-def _matrix_rate(x: Any) -> float:
-    """GFLOP/s of one matrix product, the best of five."""
+def matrix_rate(x: Any) -> float:
+    """Return GFLOP/s of one matrix product where x lives, of 784×4608 by 4608×512, the best of
+    five: what this machine can do."""
     a, b = xp_of(x).ones((784, 4608), dtype=np.float32), xp_of(x).ones((4608, 512), np.float32)
     took = []
     for _ in range(5):
@@ -280,10 +283,10 @@ def run_profile(options: argparse.Namespace) -> int:
     from scratchnet.backend import to_device
     from scratchnet.models import get_model, input_shape
     try:
-        batch, = _whole_numbers(options.batch, "--batch", 1) or (8,)
-        rounds, = _whole_numbers(options.rounds, "--rounds", 1) or (3,)
-        depth, = _whole_numbers(options.fold, "--fold", 1) or (None,)
-        shape = _whole_numbers(options.input, "--input", 3)
+        batch, = whole_numbers(options.batch, "--batch", 1) or (8,)
+        rounds, = whole_numbers(options.rounds, "--rounds", 1) or (3,)
+        depth, = whole_numbers(options.fold, "--fold", 1) or (None,)
+        shape = whole_numbers(options.input, "--input", 3)
         model = get_model(options.model, in_channels=shape[0] if shape else None, rng=0)
         x = np.random.default_rng(0).standard_normal(
             (batch, *(shape or input_shape(options.model))), dtype=np.float32)

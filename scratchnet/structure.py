@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.cost import _copied, _is_innermost, _watched, macs
+from scratchnet.cost import copy_of, is_innermost, macs, watched
 from scratchnet.layer import Layer, Parameter, no_grad
 
 
@@ -165,7 +165,7 @@ def structure(model: Layer, input_shape: tuple[int, ...] | list[tuple[int, ...]]
         raise ValueError(f"structure expects a layer or a network, an object of a subclass of "
                          f"scratchnet.Layer; got {model!r}")
     shapes = _shapes(input_shape)
-    model = _copied(model).train(training)
+    model = copy_of(model).train(training)
     opaque: dict[type, str] = {}
     sizes = (2, 3) if training else (1, 2)          # batch norm trains on more than one number
     while True:
@@ -220,7 +220,7 @@ class _Trace:
         values = {id(p): p.value for p in own.values()}
         rng = np.random.default_rng(N)
         try:
-            with no_grad(), _watched(model.named_layers(), self):
+            with no_grad(), watched(model.named_layers(), self):
                 # In a block of its own, which is dropped again: inputs belong to the model.
                 self.open.append(Block(0, "", model, None))
                 xs = [self._leaf(f"input{i + 1}" if len(shapes) > 1 else "input", "input",
@@ -244,7 +244,7 @@ class _Trace:
     def __call__(self, name: str, layer: Layer, forward: Callable, *xs: Any,
                  **options: Any) -> Any:
         """Runs in place of the forward of each layer."""
-        innermost = _is_innermost(layer)
+        innermost = is_innermost(layer)
         if self._inside:
             y = forward(*xs, **options)
             if innermost:
@@ -275,7 +275,7 @@ class _Trace:
         y = forward(*_swap(xs, _plain), **_swap(options, _plain))
         self._inside -= 1
         y = _swap(y, _plain)
-        innermost = _is_innermost(layer)
+        innermost = is_innermost(layer)
         ours = {id(p): p.value.size for p in layer.parameters()}
         node = Node(len(self.nodes), name, type(layer).__name__, layer, self.open[-1].id, args,
                     named, _first_shape(y)[1:],
@@ -385,7 +385,7 @@ def _own_parameters(model: Layer) -> dict[str, Parameter]:
     """{dotted name: Parameter} that containers hold themselves, beside their layers."""
     own, seen = {}, set()
     for prefix, layer in model.named_layers():
-        for name, parameter in () if _is_innermost(layer) else layer._attributes(Parameter):
+        for name, parameter in () if is_innermost(layer) else layer._attributes(Parameter):
             if id(parameter) not in seen:
                 seen.add(id(parameter))
                 own[f"{prefix}.{name}" if prefix else name] = parameter

@@ -43,6 +43,7 @@ ROOT = Path(scratchnet.__file__).parent
 EQUIVALENT = Path(__file__).resolve().parents[1] / "benchmarks" / "mutants_equivalent.txt"
 TILED = {"scratchnet.backend.parallel": "TILE", "scratchnet.convolution.depthwise": "CPU_TILE",
          "scratchnet.convolution.im2col": "CPU_TILE", "scratchnet.convolution.pointwise": "WIDE",
+         "scratchnet.convolution.depthwise_strips": "TILE",
          "scratchnet.convolution.winograd": "BLOCK",
          "scratchnet.convolution.winograd_rows": "PIXELS"}
 LEAST = {"scratchnet.backend.parallel": "SMALL", "scratchnet.convolution.depthwise": "WORTH",
@@ -98,6 +99,7 @@ class ByName(NamedTuple):
     parts: tuple[int, int] = (0, 2)     # the size of blocks (0: as it is), and threads
     kernel: int = 3
     groups: int = 1
+    stride: tuple[int, int] = (1, 1)
 
     def __str__(self) -> str:
         return f"{self.algorithm} against im2col, {self.shape}, padding {self.padding}"
@@ -114,11 +116,11 @@ class ByName(NamedTuple):
     def gradients(self, dtype: Any, algorithm: str) -> tuple[np.ndarray, np.ndarray]:
         """dx and dw for random images, weights and output gradients."""
         rng, K = np.random.default_rng(0), self.kernel
-        geometry = convolution.Geometry(padding=self.padding, groups=self.groups)
-        (N, C, H, W), (ph, pw) = self.shape, self.padding
+        geometry = convolution.Geometry(self.stride, self.padding, groups=self.groups)
+        (N, C, H, W), (ph, pw), (sh, sw) = self.shape, self.padding, self.stride
         x, w, dy = (rng.standard_normal(shape).astype(dtype) for shape in (
             self.shape, (self.outputs, C // self.groups, K, K),
-            (N, self.outputs, H + 2 * ph - K + 1, W + 2 * pw - K + 1)))
+            (N, self.outputs, (H + 2 * ph - K) // sh + 1, (W + 2 * pw - K) // sw + 1)))
         with in_parts(*self.parts):
             return (convolution.backward_x(dy, w, x.shape, geometry, algorithm),
                     convolution.backward_w(x, dy, w.shape, geometry, algorithm))
@@ -126,10 +128,17 @@ class ByName(NamedTuple):
 
 BY_NAME = tuple(
     ByName(name, *question) for name in convolution.ALGORITHMS
-    if name not in ("depthwise", "im2col", "pointwise") for question in (
+    if name in ("winograd", "winograd_rows") for question in (
         ((2, 5, 9, 7), 6, (1, 1)), ((1, 3, 6, 11), 4, (0, 2)),
         ((2, 2, 20, 20), 3, (1, 1), (60, 1))))          # many blocks
-BY_NAME += (ByName("winograd_rows", (2, 6, 9, 8), 4, (2, 1), (60, 2), 5, 2),)
+BY_NAME += (ByName("winograd_rows", (2, 6, 9, 8), 4, (2, 1), (60, 2), 5, 2),
+            ByName("depthwise_strips", (3, 4, 9, 36), 4, (1, 2), (2000, 2), 3, 4),
+            ByName("depthwise_strips", (2, 3, 8, 7), 3, (2, 0), (1, 1), 3, 3, (2, 1)),
+            ByName("depthwise_strips", (2, 2, 11, 18), 2, (1, 0), (0, 2), 2, 2, (2, 3)),
+            ByName("space_to_depth", (2, 4, 23, 18), 6, (2, 1), (0, 2), 7, 2, (3, 3)),
+            ByName("space_to_depth", (2, 2, 14, 15), 4, (1, 0), (0, 2), 4, 1, (3, 2)),
+            ByName("space_to_depth", (1, 2, 13, 14), 3, (1, 0), (0, 2), 6, 1, (3, 3)))
+
 
 
 # ── making mutants ───────────────────────────────────────────────────────────────────
@@ -142,14 +151,15 @@ COMPARISONS = {ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (a
                ast.NotIn: (ast.In,)}
 METHODS = {"sum": "mean", "mean": "sum", "zeros": "ones", "min": "max", "max": "min",
            "zeros_like": "ones_like"}
-WITH_BACKWARD = {"split", "_spread", "sums", "_correlate"}      # that only backwards call
-HOW = {"in_tiles": 1, "spread": 2}      # from this argument on it is about speed, not numbers
+WITH_BACKWARD = {"split", "_spread", "_shares", "sums", "_correlate"}  # that only backwards call
+# from this argument on it is about speed, not numbers:
+HOW = {"in_planes": 1, "in_tiles": 1, "spread": 2}
 UNWRAPPED = {"transpose", "swapaxes", "reshape", "sum", "mean", "ravel", "copy"}    # a.f() → a
 SYMMETRIC = {"swapaxes", "result_type", "einsum", "min", "max", "add",      # the order says
              "multiply"}                                                    # nothing
 LOOKED_AT = {"shape", "size", "dtype", "ndim"}          # of these two a mutant of dy has what
 LOOKERS = {"xp_of", "result_type", "recall", "_tiles", "choose",    # dy has: they do not ask for
-           "empty_like"}                                            # its numbers
+           "empty_like", "per_pixel"}                               # its numbers
 
 
 @cache
@@ -200,7 +210,7 @@ def _places(function: ast.FunctionDef) -> Iterator[tuple[Any, Any, ast.AST]]:
     """Yield (list or node, index or field, node) for everything that computes.
 
     Left out is what only refuses wrong arguments (a `raise`, the `if` around it, strict=True),
-    or asks dy for its shape alone.
+    asks dy for its shape alone, or runs on a GPU only.
     """
     for parent in ast.walk(function):
         for field, value in ast.iter_fields(parent):
@@ -218,8 +228,8 @@ def _idle(node: ast.AST, parent: ast.AST) -> bool:
     match parent, node:
         case _, ast.Raise() | ast.keyword("strict"):
             return True
-        case _, ast.If(_, body):
-            return isinstance(body[-1], ast.Raise)
+        case _, ast.If(_, body):        # (kernels are for the GPU, where other tests ask)
+            return isinstance(body[-1], ast.Raise) or "kernels." in ast.unparse(node)
         case ast.Call(ast.Name(name), arguments), _ if name in HOW and any(
                 node is argument for argument in arguments[HOW[name]:]):
             return True

@@ -9,7 +9,10 @@ its functions are NumPy's own behind CuPy's rules, so a body that only works on 
 * a reduction, and an index that names one element, gives a 0-d array: never a NumPy scalar;
 * a 0-d array is not an integer: it cannot be an axis, a length or a slice bound (``int(a)`` can);
 * only names that CuPy has are here, and keywords that CuPy lacks (``where=``, ``initial=``) fail;
-* views share memory as in CuPy, and no arithmetic ever warns (a GPU just returns inf or nan).
+* views share memory as in CuPy, and no arithmetic ever warns (a GPU just returns inf or nan);
+* a kernel of a ``RawModule`` is launched with a grid and a block, and takes arrays, NumPy scalars
+  and Python numbers, which become a ``long long``, a ``double`` or a ``bool``. It is compiled and
+  run on the CPU (``cuda_on_cpu``).
 
 Read off the sources and signatures of CuPy 14. Where the stand-in is *stricter* than CuPy, a body
 that passes here still passes there. It refuses:
@@ -20,6 +23,9 @@ that passes here still passes there. It refuses:
 * index arrays out of bounds (CuPy wraps them around) or, when assigning, with duplicates (CuPy's
   result is then undefined); copies between overlapping parts of one array; ``matmul(out=)`` into
   its own operand; lists where an array is meant; ``bool`` of an empty array;
+* in a kernel's arguments all that CuPy would pass on unseen, for the kernel to misread: scalars and
+  arrays of another type than its parameter's, arrays that are not contiguous, empty, or overlap
+  with one that it writes; and grids and blocks of more than one dimension;
 * reading ``empty`` memory: it is filled with nan (or 1), as a GPU's holds whatever was there;
 * the rarer methods and setters (``a.shape = ...``, ``get(out=)``, ``ufunc.reduce``).
 
@@ -36,6 +42,7 @@ import types as _types
 from builtins import any as _any  # this module defines its own any and bool, as CuPy does
 from builtins import bool as _bool
 
+import cuda_on_cpu as _cuda_on_cpu
 import numpy as _numpy
 from numpy.lib import stride_tricks as _tricks
 
@@ -569,6 +576,65 @@ def as_strided(x, shape=None, strides=None):
 
 def sliding_window_view(x, window_shape, axis=None):
     return _wrap(_tricks.sliding_window_view(_strict(x)._host, window_shape, axis), (x,))
+
+
+# ---- kernels in CUDA ---------------------------------------------------------------------------
+
+
+class RawModule:
+    """The kernels of a source. Keywords that no kernel of scratchnet wants are not here."""
+
+    def __init__(self, *, code=None, options=(), backend="nvrtc"):
+        if not isinstance(code, str) or not isinstance(options, tuple) or backend != "nvrtc":
+            raise TypeError("RawModule(code=str, options=tuple)")
+        self.code, self.options, self.backend = code, options, backend
+
+    def get_function(self, name):
+        return RawKernel(self.code, name, self.options, self.backend)
+
+
+class RawKernel:
+    """One kernel: ``kernel(grid, block, args)``."""
+
+    def __init__(self, code, name, options=(), backend="nvrtc"):
+        self._library = _cuda_on_cpu.library(code)
+        if name not in self._library.signatures:
+            raise cuda.runtime.CUDARuntimeError(f"named symbol not found: {name}")
+        self.name = name
+
+    def __call__(self, grid, block, args, *, shared_mem=0):
+        for size, most in ((grid, 2**31 - 1), (block, 1024)):
+            if not isinstance(size, tuple) or len(size) != 1 or type(size[0]) is not int:
+                raise TypeError(f"grid and block are tuples of one int here; got {size!r}")
+            if not 1 <= size[0] <= most:
+                raise cuda.runtime.CUDARuntimeError(f"invalid configuration: {grid}, {block}")
+        signature = self._library.signatures[self.name]
+        if not isinstance(args, tuple) or len(args) != len(signature):
+            raise TypeError(f"{self.name} takes a tuple of {len(signature)} arguments")
+        hosts = [_argument(arg, kind, pointer)
+                 for arg, (kind, pointer, _) in zip(args, signature, strict=True)]
+        for i, (_, pointer, const) in enumerate(signature):
+            for j, other in enumerate(hosts):
+                if pointer and not const and i != j and _numpy.shares_memory(hosts[i], other):
+                    raise ValueError(f"{self.name} writes into an array that it is given twice")
+        self._library.launch(self.name, grid[0], block[0], hosts)
+
+
+def _argument(value, kind, pointer):
+    """The host side of a kernel's argument, if it is what a parameter of this kind takes."""
+    if isinstance(value, _numpy.ndarray):
+        raise _unsupported(value)
+    if type(value) in (_bool, int, float):
+        value = {_bool: _numpy.bool_, int: _numpy.int64, float: _numpy.float64}[type(value)](value)
+    host = value._host if isinstance(value, ndarray) else value
+    if not isinstance(host, (_numpy.ndarray, _numpy.generic)):
+        raise _unsupported(value)
+    if isinstance(value, ndarray) != pointer or host.dtype != _cuda_on_cpu.DTYPES[kind]:
+        raise TypeError(f"a kernel takes {kind}{'*' * pointer}; got {host.dtype} "
+                        f"{type(value).__name__}")
+    if pointer and (not host.flags.c_contiguous or not host.size):
+        raise ValueError("a kernel takes contiguous arrays that are not empty")
+    return host
 
 
 # ---- cupy.cuda and the other submodules --------------------------------------------------------

@@ -195,6 +195,51 @@ def test_copies(a):
     assert type(again) is cp.ndarray and (again == a).all() and copy.copy(a) is not a
 
 
+KERNEL = """typedef float real;
+extern "C" __global__ void scale(const real* x, int n, long long shift, double factor, real* y) {
+    int t = blockIdx.x * blockDim.x + threadIdx.x;
+    if (t < n) y[t] = x[t] * factor + shift;
+}"""
+
+
+def scaled(x, *, grid=(2,), block=(4,), n=np.int32(6), shift=1, factor=2.0, y=None):  # noqa: B008
+    y = cp.empty((2, 3), "float32") if y is None else y
+    cp.RawModule(code=KERNEL).get_function("scale")(grid, block, (x, n, shift, factor, y))
+    return y
+
+
+def test_a_kernel_runs_and_python_numbers_are_long_long_and_double(a):
+    np.testing.assert_array_equal(scaled(a).get(), 2 * a.get() + 1)
+    np.testing.assert_array_equal(scaled(a, shift=np.int64(1), factor=np.float64(2)).get(),
+                                  2 * a.get() + 1)
+
+
+@pytest.mark.parametrize("wrong", [
+    {"n": 6}, {"n": np.int64(6)}, {"shift": 1.0}, {"shift": True}, {"factor": 2},
+    {"factor": np.float32(2)}, {"y": cp.empty((2, 3), "float64")}, {"y": np.empty((2, 3), "f4")},
+    {"y": 1}, {"n": cp.asarray(np.array(6, "int32"))}, {"n": None}, {"grid": 2}, {"grid": (2, 1)},
+    {"block": (np.int64(4),)}])
+def test_a_kernel_takes_exactly_its_types(a, wrong):
+    with pytest.raises(TypeError):
+        scaled(a, **wrong)
+
+
+def test_what_a_kernel_would_misread_is_refused(a):
+    with pytest.raises(ValueError, match="contiguous"):
+        scaled(a.T)
+    with pytest.raises(ValueError, match="given twice"):
+        scaled(a, y=a)
+    for wrong in ({"grid": (0,)}, {"block": (1025,)}):
+        with pytest.raises(RuntimeError, match="invalid configuration"):
+            scaled(a, **wrong)
+    with pytest.raises(RuntimeError, match="not found: other"):
+        cp.RawModule(code=KERNEL).get_function("other")
+    with pytest.raises(TypeError, match="tuple of 5 arguments"):
+        cp.RawKernel(KERNEL, "scale")((1,), (1,), (a,))
+    with pytest.raises(TypeError):
+        cp.RawModule(KERNEL)
+
+
 def test_installed_is_cupy_and_leaves_no_trace():
     before = {name for name in sys.modules if name.startswith("cupy")}
     with cp.installed() as installed:

@@ -11,11 +11,20 @@ from scratchnet.backend.arrays import (
     why_no_gpu,
     xp_of,
 )
-from scratchnet.backend.channels import moments, sums
+from scratchnet.backend.channels import moments, per_pixel, sums
 from scratchnet.backend.memory import Workspace, empty, empty_like
-from scratchnet.backend.parallel import WORTH, in_tiles, product, spread, threads
+from scratchnet.backend.parallel import (
+    EACH,
+    WORTH,
+    in_planes,
+    in_tiles,
+    planes,
+    product,
+    spread,
+    threads,
+)
 
-__all__ = ["WORTH", "Workspace", "add", "asarray_like", "best_device", "describe_device",
-           "device_of", "empty", "empty_like", "in_tiles", "is_array", "moments", "multiply",
-           "product", "spread", "sums",
-           "threads", "to_device", "to_host", "why_no_gpu", "xp_of"]
+__all__ = ["EACH", "WORTH", "Workspace", "add", "asarray_like", "best_device", "describe_device",
+           "device_of", "empty", "empty_like", "in_planes", "in_tiles", "is_array", "moments",
+           "multiply", "per_pixel", "planes", "product", "spread", "sums", "threads", "to_device",
+           "to_host", "why_no_gpu", "xp_of"]

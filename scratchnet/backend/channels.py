@@ -1,53 +1,65 @@
 """Channels — sums over the numbers of each channel, one pass over memory.
 
-With m_i, M_i = Σ (x − m_i)² the mean and the sum of squares of channel c in image i, of P pixels
-each, and N images, the moments of the whole batch are (Chan, Golub & LeVeque, 1983)
+With k any number near the mean, the m numbers x of a channel have
 
-    μ = 1/N · Σ m_i             σ² = 1/(N·P) · ( Σ M_i + P · Σ (m_i − μ)² )
+    μ = k + 1/m · Σ (x − k)             σ² = 1/m · Σ (x − k)² − (μ − k)²
 
-Each image is read from memory once, its two passes are in the cache; and nothing is lost by
-cancellation where the mean is large, as it is in Σx² − m·μ².
+With k = 0 the last difference would lose every digit where the mean is large beside σ. Here k is
+the mean of the first of the N images: σ² holds at least 1/N of (μ − k)² itself, so that at most a
+factor of N + 1 is lost in precision, and there is none to lose with one image (Chan, Golub &
+LeVeque, 1983, call such sums shifted).
 """
 from typing import Any
 
+import numpy as np
+
+from scratchnet import kernels
 from scratchnet.backend.arrays import xp_of
 from scratchnet.backend.memory import empty
-from scratchnet.backend.parallel import in_tiles
+from scratchnet.backend.parallel import in_planes
+
+LONG = 512              # pixels of a map from which a row of them is long enough
 
 
 def moments(x: Any) -> tuple[Any, Any]:
     """Return mean and variance of each channel of x (N, C, H, W): (C,) each, in x's dtype."""
-    xp, x, ones = _rows(x)
-    N, C, P = x.shape
-    mean, squares = xp.empty((N, C), dtype=x.dtype), xp.empty((N, C), dtype=x.dtype)
-
-    def of_images(n: Any) -> None:
-        mean[n] = xp.matmul(x[n], ones) / P
-        centred = xp.subtract(x[n], mean[n][..., None], out=empty(xp, x[n].shape, x.dtype))
-        squares[n] = xp.einsum("ncp,ncp->nc", centred, centred)
-
-    in_tiles(of_images, x, 3)
-    mu = mean.mean(axis=0)
-    between = mean - mu
-    return mu, (squares.sum(axis=0) + P * xp.einsum("nc,nc->c", between, between)) / (N * P)
+    if kernels.serve(x):
+        return kernels.moments(x)
+    xp, m = xp_of(x), x.size // x.shape[1]
+    k = x[0].reshape(x.shape[1], -1).mean(axis=1)
+    plain, squares = _sums_of_centred(x, None, k)
+    shift = plain / m
+    return k + shift, xp.maximum(squares / m - shift * shift, 0)
 
 
 def sums(dy: Any, x: Any, mean: Any) -> tuple[Any, Any]:
     """Return Σ dy and Σ dy·(x − mean) over each channel: (C,) each."""
-    xp, dy, ones = _rows(dy)
-    (N, C, _), x = dy.shape, _rows(x)[1]
-    plain, products = (xp.empty((N, C), dtype=dy.dtype) for _ in range(2))
+    if kernels.serve(dy, x, mean):
+        return kernels.sums(dy, x, mean)
+    return _sums_of_centred(x, dy, mean)
 
-    def of_images(n: Any) -> None:
-        plain[n] = xp.matmul(dy[n], ones)
-        centred = xp.subtract(x[n], mean[:, None], out=empty(xp, x[n].shape, x.dtype))
-        products[n] = xp.einsum("ncp,ncp->nc", dy[n], centred)
 
-    in_tiles(of_images, dy, 4)
+def _sums_of_centred(x: Any, dy: Any, k: Any) -> tuple[Any, Any]:
+    """Σ (x − k) and Σ (x − k)², or Σ dy and Σ dy·(x − k): (C,) each."""
+    xp, (N, C, H, W) = xp_of(x), x.shape
+    ones, k_ = xp.ones(H * W, dtype=x.dtype), per_pixel(k, x)
+    plain, products = (xp.empty((N, C), dtype=x.dtype) for _ in range(2))
+
+    def of_planes(n: slice, c: slice) -> None:
+        centred = xp.subtract(x[n, c], k_[c], out=empty(xp, x[n, c].shape, x.dtype))
+        a, b = (z.reshape(*z.shape[:2], H * W) for z in (
+            centred, centred if dy is None else dy[n, c]))
+        plain[n, c] = xp.matmul(b, ones)
+        products[n, c] = xp.einsum("ncp,ncp->nc", a, b)
+
+    in_planes(of_planes, x, 4)
     return plain.sum(axis=0), products.sum(axis=0)
 
 
-def _rows(x: Any) -> tuple[Any, Any, Any]:
-    """xp, x as (N, C, H·W), and as many ones."""
-    xp, (N, C, H, W) = xp_of(x), x.shape
-    return xp, x.reshape(N, C, H * W), xp.ones(H * W, dtype=x.dtype)
+def per_pixel(a: Any, x: Any) -> Any:
+    """Return a (C,) so that it stands beside every pixel of x (N, C, H, W): as (C, 1, 1); or, where
+    maps are small, as (C, H, W), one long run of numbers for NumPy instead of C short ones."""
+    a = a[:, None, None]
+    if isinstance(x, np.ndarray) and len(x) > 1 and x[0, 0].size < LONG:
+        return np.repeat(a.reshape(-1), x[0, 0].size).reshape(x.shape[1:])
+    return a

@@ -28,6 +28,7 @@ from scratchnet.backend.arrays import xp_of
 
 SMALL = 256 << 10       # bytes; the C library keeps smaller ones by itself
 KEEP = 64 << 20         # bytes that may lie free at any time
+LINE = 64               # bytes of a cache line: a vector that lies across two costs twice
 
 _local = threading.local()
 _free: defaultdict[int, list[np.ndarray]] = defaultdict(list)   # lists: append and pop are atomic
@@ -46,9 +47,10 @@ def empty(xp: ModuleType, shape: tuple[int, ...], dtype: Any) -> Any:
         _bytes["free"] -= size
     except IndexError:
         _give_back()
-        block = np.empty(size, dtype=np.uint8)
+        block = np.empty(size + LINE, dtype=np.uint8)
     _bytes["used"] += size
-    array = np.frombuffer(block.data, dtype=np.uint8, count=bytes_)
+    array = np.frombuffer(block.data, dtype=np.uint8, count=bytes_,
+                          offset=-block.ctypes.data % LINE)
     weakref.finalize(array, _recycle, size, block).atexit = False
     return array.view(dtype).reshape(shape)
 

@@ -1,6 +1,7 @@
 """Parallel — one part of a batch for each core, one thread of BLAS inside.
 
     spread(work, n)         work(0, n/2) here, work(n/2, n) on a second thread, …
+    in_tiles, in_planes     … on parts of an array that fit into a core's cache
     product(a, b)           a · b, so spread
 
 NumPy lets go of Python's lock while it computes, so threads are enough. Each part is a contiguous
@@ -24,6 +25,7 @@ import contextvars
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -36,13 +38,17 @@ from threadpoolctl import ThreadpoolController
 from scratchnet.backend.memory import empty
 
 TILE = 512 << 10        # bytes of an array at once; with what is computed, within a core's cache
+PLANES = 1 << 20        # the same, where each part is worked on in many short calls
 SMALL = 1 << 20         # bytes to pass over from which a second thread is worth its start
 WORTH = 4 << 20         # multiply-adds from which it is
 PATIENCE = 5e-5         # seconds
+SHORT = 256             # numbers
+EACH = 4                # parts for each thread, where nothing is lost by cutting: cores are not
+                        # equally fast, least of all where others use them, too
 
 _local = threading.local()
 _lock = threading.Lock()
-_jobs: SimpleQueue = SimpleQueue()
+_calls: SimpleQueue = SimpleQueue()     # of what waits: a deque of jobs
 _helpers: list[threading.Thread] = []
 _running = 0                    # calls of spread that hold BLAS to one thread
 _before: list[tuple[Any, int]] = []     # BLAS libraries, and how many threads each had
@@ -77,8 +83,9 @@ def limited(count: int) -> Iterator[None]:
         _local.threads = outer
 
 
-def spread(work: Callable[[int, int], Any], n: int, worth: bool = True) -> list:
-    """Call work(start, stop) on contiguous parts of range(n); return what they returned, in order.
+def spread(work: Callable[[int, int], Any], n: int, worth: bool = True, each: int = 1) -> list:
+    """Call work(start, stop) on contiguous parts of range(n), `each` of them for each thread, and
+    return what they returned, in order. Whoever is done takes the next part that is not begun.
 
     With `worth` false, or one thread, it is one call of work(0, n). An error of a part is raised
     here, after all parts have ended.
@@ -92,15 +99,17 @@ def spread(work: Callable[[int, int], Any], n: int, worth: bool = True) -> list:
             return [work(0, n)]
         finally:
             _let()
-    bounds = [n * k // count for k in range(count + 1)]
+    parts = min(count * each, n)
+    bounds = [n * k // parts for k in range(parts + 1)]
+    jobs = [_Job(work, start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+    waiting = deque(jobs)
     _start_helpers(count - 1)
-    jobs = [_Job(work, bounds[k], bounds[k + 1]) for k in range(count)]
     _hold()
     try:
-        for job in jobs[1:]:
-            _jobs.put(job)
-        jobs[0].run()
-        for job in jobs[1:]:
+        for _ in range(count - 1):
+            _calls.put(waiting)
+        _work_off(waiting)
+        for job in jobs:
             job.ended.acquire()
     finally:
         _let()
@@ -127,7 +136,46 @@ def in_tiles(work: Callable[[Any], Any], x: Any, cost: int = 1) -> None:
         for start in range(first, last, step):
             work(slice(start, min(start + step, last)))
 
-    spread(part, len(x))
+    spread(part, len(x), each=EACH)
+
+
+def in_planes(work: Callable[[slice, slice], Any], x: Any, cost: int = 1) -> None:
+    """Call work(n, c) for parts x[n, c] of x (N, C, H, W), a few images or a few channels of one,
+    that fit into a core's cache, spread over the threads; as in_tiles, but cut along both axes.
+    """
+    if not isinstance(x, np.ndarray) or x.nbytes * cost < SMALL:
+        with _short_buffers():
+            work(slice(None), slice(None))
+        return
+    cut = planes(x, PLANES)
+
+    def part(first: int, last: int) -> None:
+        with _short_buffers():
+            for n, c in cut[first:last]:
+                work(n, c)
+
+    spread(part, len(cut), each=EACH)
+
+
+def planes(x: Any, tile: int) -> list[tuple[slice, slice]]:
+    """Cut x (N, C, H, W) into parts x[n, c] of about `tile` bytes: return (n, c), …"""
+    (N, C), room = x.shape[:2], max(1, tile * x.shape[0] * x.shape[1] // max(1, x.nbytes))
+    c = min(C, room)
+    n = max(1, room // C)
+    return [(slice(i, min(i + n, N)), slice(k, min(k + c, C)))
+            for i in range(0, N, n) for k in range(0, C, c)]
+
+
+@contextmanager
+def _short_buffers() -> Iterator[None]:
+    """A number for each channel beside a row of its pixels: where the row is shorter than NumPy's
+    buffer (8192 numbers), NumPy fills the buffer with copies of that number, which takes twice as
+    long as the arithmetic. So the buffer is made shorter than the rows."""
+    before = np.setbufsize(SHORT)
+    try:
+        yield
+    finally:
+        np.setbufsize(before)
 
 
 def product(a: Any, b: Any) -> Any:
@@ -170,9 +218,20 @@ class _Job:
             self.ended.release()
 
 
+def _work_off(waiting: deque) -> None:
+    """Run jobs until none is left that nobody has begun."""
+    while True:
+        try:
+            job = waiting.popleft()         # atomic
+        except IndexError:
+            return
+        job.run()
+        del job
+
+
 def _help() -> None:
     while True:
-        _jobs.get().run()
+        _work_off(_calls.get())
 
 
 def _start_helpers(count: int) -> None:
@@ -225,10 +284,10 @@ def _let() -> None:
 
 def _after_fork() -> None:
     """A child has one thread: the others, and what they held, are the parent's."""
-    global _lock, _jobs, _running
+    global _lock, _calls, _running
     if _running:
         sys.setswitchinterval(_interval)
-    _lock, _jobs, _running = threading.Lock(), SimpleQueue(), 0
+    _lock, _calls, _running = threading.Lock(), SimpleQueue(), 0
     _helpers.clear()
     _cores.cache_clear()
 

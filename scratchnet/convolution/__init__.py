@@ -7,8 +7,10 @@
     im2col      any convolution: patches copied into columns, then one matrix product
     pointwise   1×1 kernels without padding: a matrix product, nothing to copy
     depthwise   one filter a channel: nothing to sum over, a product for each tap
+    depthwise_strips    the same by matrix products all the same, in float32 on the CPU
     winograd    3×3 with stride 1, in float32 on the CPU: a quarter of the multiplications
-    winograd_rows           the same along one axis, 5×5 and groups too: half of them, less to copy
+    winograd_rows       the same along one axis, 2×2 to 5×5, groups too: half of them, less to copy
+    space_to_depth      AlexNet's 11×11 with stride 4 as a 3×3 with stride 1, for winograd_rows
 """
 import threading
 from collections.abc import Iterator
@@ -19,14 +21,23 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import xp_of
-from scratchnet.convolution import depthwise, im2col, pointwise, winograd, winograd_rows
+from scratchnet.convolution import (
+    depthwise,
+    depthwise_strips,
+    im2col,
+    pointwise,
+    space_to_depth,
+    winograd,
+    winograd_rows,
+)
 from scratchnet.convolution.geometry import Geometry, inside, output_size, pair, short, whole
 
 __all__ = ["ALGORITHMS", "Geometry", "backward_w", "backward_x", "choose", "forward", "inside",
            "local", "output_size", "pair", "short", "whole"]
 
-ALGORITHMS = {"depthwise": depthwise, "im2col": im2col, "pointwise": pointwise,
-              "winograd": winograd, "winograd_rows": winograd_rows}
+ALGORITHMS = {"depthwise": depthwise, "depthwise_strips": depthwise_strips, "im2col": im2col,
+              "pointwise": pointwise, "space_to_depth": space_to_depth, "winograd": winograd,
+              "winograd_rows": winograd_rows}
 
 _mode = threading.local()
 
@@ -49,27 +60,23 @@ def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str 
 
     Raises ValueError for a name that is unknown, or one that cannot compute this convolution.
     """
-    winograds = {module: xp_of(x) is np and module.fits(w_shape, geometry, x.dtype)
-                 for module in (winograd, winograd_rows)}
-    possible = {"im2col": True,
-                "pointwise": w_shape[2:] == (1, 1) and geometry.padding == (0, 0),
-                "depthwise": geometry.groups == w_shape[0] and w_shape[1] == 1,
-                "winograd": winograds[winograd],
-                "winograd_rows": winograds[winograd_rows]}
+    fast = {module: xp_of(x) is np and module.fits(w_shape, geometry, x.dtype)
+            for module in (depthwise_strips, space_to_depth, winograd, winograd_rows)}
+    depthwise_ = geometry.groups == w_shape[0] and w_shape[1] == 1
+    possible = {im2col: True, depthwise: depthwise_,
+                pointwise: w_shape[2:] == (1, 1) and geometry.padding == (0, 0), **fast}
     if algorithm is not None:
-        if not possible.get(algorithm):
-            raise ValueError(f"algorithm {algorithm!r} cannot compute this convolution; "
-                             f"{', '.join(name for name, can in possible.items() if can)} can")
+        if not possible.get(ALGORITHMS.get(algorithm)):
+            can = ", ".join(name for name, module in ALGORITHMS.items() if possible[module])
+            raise ValueError(f"algorithm {algorithm!r} cannot compute this convolution; {can} can")
         return ALGORITHMS[algorithm]
-    if possible["pointwise"]:
+    if possible[pointwise]:
         return pointwise
-    if possible["depthwise"] and geometry.groups > 1:
-        return depthwise
-    for module, fits in winograds.items():
+    for module, fits in fast.items():
         if fits and not getattr(_mode, "local", False) and module.pays(
-                x.shape, w_shape, geometry.groups):
+                x.shape, w_shape, geometry):
             return module
-    return im2col
+    return depthwise if depthwise_ and geometry.groups > 1 else im2col
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None, algorithm: str | None = None

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import WORTH, empty, spread, xp_of
+from scratchnet import kernels
+from scratchnet.backend import EACH, WORTH, empty, spread, xp_of
 from scratchnet.convolution.geometry import Geometry, images_last, inside, output_shape
 
 CPU_TILE = 512 << 10    # bytes of x at once: with y and a product, within a core's own cache
@@ -30,6 +31,11 @@ def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
     """y[n,c,i,j] = b[c] + Σ_u Σ_v w[c,u,v] · x[n, c, i·s+u·d−p, j·s+v·d−p]."""
     xp = xp_of(x)
     OH, OW = output_shape(x.shape, w.shape, geometry)
+    if kernels.serve(x, w):
+        y = kernels.depthwise(x, w, (OH, OW), (w.shape[2:], *geometry[:3]))
+        if b is not None:
+            y += b[:, None, None]
+        return y
     y = empty(xp, x.shape[:2] + (OH, OW), xp.result_type(x, w))
     cut, taps = list(_tiles(x)), list(_taps(x.shape, y.shape, w.shape, geometry))
 
@@ -45,12 +51,14 @@ def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
                 y_tile[outputs] += product[outputs]
             y[tile] = y_tile.transpose(3, 0, 1, 2)
 
-    spread(part, len(cut), y.size * len(taps) > WORTH)
+    spread(part, len(cut), y.size * len(taps) > WORTH, EACH)
     return y
 
 
 def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
     """dx: every tap gives dy, times its weight, back to the pixel that it saw."""
+    if kernels.serve(dy, w):
+        return kernels.depthwise_backward_x(dy, w, x_shape, (w.shape[2:], *geometry[:3]))
     xp = xp_of(dy)
     dx = empty(xp, x_shape, xp.result_type(dy, w))
     cut, taps = list(_tiles(dx)), list(_taps(x_shape, dy.shape, w.shape, geometry))
@@ -65,12 +73,14 @@ def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
                 dx_tile[pixels] += product[outputs]
             dx[tile] = dx_tile.transpose(3, 0, 1, 2)
 
-    spread(part, len(cut), dy.size * len(taps) > WORTH)
+    spread(part, len(cut), dy.size * len(taps) > WORTH, EACH)
     return dx
 
 
 def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     """dw[c,u,v]: dy times what tap u, v saw, summed over all places."""
+    if kernels.serve(x, dy):
+        return kernels.depthwise_backward_w(x, dy, w_shape, (w_shape[2:], *geometry[:3]))
     xp = xp_of(x)
     cut, taps = list(_tiles(x)), list(_taps(x.shape, dy.shape, w_shape, geometry))
 

@@ -18,6 +18,10 @@ innermost axis, so that one tap of a small map is one long run in memory, not ma
 With g groups, all of this happens g times, on one extra axis. Each thread has tiles, and a
 buffer, of its own.
 
+On a GPU, im2col and col2im are a kernel each, and the columns lie as its matrix products want them:
+those of each image by themselves for y and dx, which come out as images, no axis to be moved; those
+of all images side by side for dW, which sums over them.
+
 Chellapilla, Puri & Simard, "High Performance Convolutional Neural Networks for Document
 Processing", 2006.
 """
@@ -28,7 +32,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import WORTH, empty, spread, threads, xp_of
+from scratchnet import kernels
+from scratchnet.backend import EACH, WORTH, empty, spread, threads, xp_of
 from scratchnet.convolution.geometry import (
     Geometry,
     images_last,
@@ -43,6 +48,8 @@ GPU_TILE = 256 << 20    # a GPU wants few, large launches
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
     """y[n,o,i,j] = b[o] + Σ_c Σ_u Σ_v w[o,c,u,v] · x[n, c, i·s+u·d−p, j·s+v·d−p]."""
+    if kernels.serve(x, w):
+        return _forward_on_gpu(x, w, geometry, b)
     xp = xp_of(x)
     N, O, g = len(x), len(w), geometry.groups
     OH, OW = output_shape(x.shape, w.shape, geometry)
@@ -62,12 +69,14 @@ def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
             if b is not None:
                 y_tile += b[:, None, None]                          # while it is in the cache
 
-    spread(part, len(cut), y.size * W.shape[2] > WORTH)
+    spread(part, len(cut), y.size * W.shape[2] > WORTH, EACH)
     return y
 
 
 def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     """dW = Σ dy · columnsᵀ: every place where a filter looked, times its error there."""
+    if kernels.serve(x, dy):
+        return _backward_w_on_gpu(x, dy, w_shape, geometry)
     xp = xp_of(x)
     O, g = w_shape[0], geometry.groups
     K = int(np.prod(w_shape[1:]))
@@ -85,6 +94,8 @@ def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
 
 def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
     """dx = col2im(Wᵀ · dy): every filter that looked at a pixel, times its error."""
+    if kernels.serve(dy, w):
+        return _backward_x_on_gpu(dy, w, x_shape, geometry)
     xp = xp_of(dy)
     (N, C, *HW), (O, _, KH, KW) = x_shape, w.shape
     g, OW = geometry.groups, dy.shape[3]
@@ -107,6 +118,45 @@ def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
                 dx[images] = dx_tile.transpose(3, 0, 1, 2)
 
     spread(part, N, threads() <= N and dy.size * WT.shape[1] > WORTH)
+    return dx
+
+
+def _forward_on_gpu(x: Any, w: Any, geometry: Geometry, b: Any) -> Any:
+    O, g = len(w), geometry.groups
+    OH, OW = output_shape(x.shape, w.shape, geometry)
+    W = w.reshape(g, O // g, -1)
+    y = xp_of(x).empty((len(x), O, OH, OW), dtype=x.dtype)
+    for images, rows in _tiles(x, W.shape[2] * g, OH, OW):
+        n = _len(images)
+        columns = kernels.im2col(x[images], rows, OW, (w.shape[2:], *geometry[:3]))
+        xp_of(x).matmul(W, columns.reshape(n, g, W.shape[2], -1),
+                        out=y[images, :, rows].reshape(n, g, O // g, -1))       # a view
+    if b is not None:
+        y += b[:, None, None]
+    return y
+
+
+def _backward_w_on_gpu(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
+    O, g, K = w_shape[0], geometry.groups, int(np.prod(w_shape[1:]))
+    dW = xp_of(x).zeros((g, O // g, K), dtype=x.dtype)
+    for images, rows in _tiles(x, K * g, *dy.shape[2:]):
+        columns = kernels.im2col(x[images], rows, dy.shape[3], (w_shape[2:], *geometry[:3]),
+                                 side_by_side=True).reshape(g, K, -1)
+        dy_tile = dy[images, :, rows].swapaxes(0, 1).reshape(g, O // g, -1)
+        for k in range(g):                  # two matrices: their product takes one transposed as
+            dW[k] += dy_tile[k] @ columns[k].T                      # it is, and copies nothing
+    return dW.reshape(w_shape)
+
+
+def _backward_x_on_gpu(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
+    O, g = len(w), geometry.groups
+    WT = w.reshape(g, O // g, -1).swapaxes(-1, -2)
+    dx = xp_of(dy).empty(x_shape, dtype=dy.dtype)
+    for images, rows in _tiles(dy, WT.shape[1] * g, *dy.shape[2:]):
+        n = _len(images)
+        dcolumns = WT @ dy[images, :, rows].reshape(n, g, O // g, -1)
+        kernels.col2im(dcolumns.reshape(n, WT.shape[1] * g, -1), rows, dy.shape[3],
+                       (w.shape[2:], *geometry[:3]), dx[images])
     return dx
 
 

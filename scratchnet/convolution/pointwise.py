@@ -9,7 +9,8 @@ With a stride only every s-th pixel takes part; the others get no gradient.
 
 Maps of a few pixels make thin matrices, which a processor multiplies slowly. Several of them are
 laid side by side first, C × n·H·W, and the product is cut up again: a copy of x, but each
-number of it takes part in O products.
+number of it takes part in O products. (A GPU is asked once for all images: the products of a batch
+are one launch, and what is laid side by side for dW are the columns of im2col.)
 
 Lin, Chen & Yan, "Network In Network", ICLR 2014.
 """
@@ -17,7 +18,9 @@ from functools import reduce
 from operator import iadd
 from typing import Any
 
-from scratchnet.backend import WORTH, empty, spread, xp_of
+from scratchnet import kernels
+from scratchnet.backend import EACH, WORTH, empty, spread, xp_of
+from scratchnet.convolution import im2col
 from scratchnet.convolution.geometry import Geometry
 
 WIDE = 128          # pixels from which a matrix is not thin
@@ -34,6 +37,8 @@ def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
 
 def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     """dW = Σ_n dy[n] · x[n]ᵀ, one image at a time: no array of N weight gradients."""
+    if kernels.serve(x, dy):
+        return im2col.backward_w(x, dy, w_shape, geometry)
     x = _seen(x, geometry)
     xp, g = xp_of(x), geometry.groups
     (N, C, OH, OW), O = x.shape, w_shape[0]
@@ -74,6 +79,9 @@ def _product(W: Any, x: Any, b: Any = None) -> Any:
     """W (g, O, C) · x (N, g, C, P) + b = y (N, g, O, P)."""
     xp = xp_of(x)
     (N, g, _, P), O = x.shape, W.shape[1]
+    if kernels.serve(W, x):
+        y = xp.matmul(W, x)
+        return y if b is None else xp.add(y, b.reshape(g, O, 1), out=y)
     y = empty(xp, (N, g, O, P), xp.result_type(W, x))
     at_once = _images_at_once(P)
     bias = None if b is None else b.reshape(g, O, 1)
@@ -89,7 +97,7 @@ def _product(W: Any, x: Any, b: Any = None) -> Any:
             if bias is not None:
                 tile += bias                    # while it is in the cache
 
-    spread(part, N, y.size * W.shape[2] > WORTH)
+    spread(part, N, y.size * W.shape[2] > WORTH, EACH if at_once == 1 else 1)
     return y
 
 

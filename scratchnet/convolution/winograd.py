@@ -8,8 +8,10 @@ from its values at enough points, where it is one multiplication a point. With t
     Y = Aᵀ · ( (G · w · Gᵀ) ⊙ (Bᵀ · x · B) ) · A        x 6×6,  w 3×3,  Y 4×4
                └── U ─────┘   └── V ─────┘
 
-B, G and A are fixed (toom_cook.py): G evaluates the filter at the points, B and A do the rest. In
-each of the 36 places the sum over channels is a matrix product of its own,
+B, G and A are fixed (toom_cook.py). G evaluates the filter at the points. A convolution like this
+gathers where a product of polynomials spreads, so the other two are transposes: Bᵀ of the way back
+from values to coefficients, Aᵀ of evaluation. In each of the 36 places the sum over channels is a
+matrix product of its own,
 
     M = V · U        36 times (tiles × C) · (C × O)
 
@@ -31,6 +33,8 @@ a run of C numbers, and so is everything that is copied after that.
 The points 2 and −2 make numbers that differ by 16 in size, and so rounding is ten times that of
 im2col: 1e-5 relative in float32. It is for float32 only; gradient checks, in float64, run im2col.
 
+Shapes:  x (N, C, H, W)   w (O, C, 3, 3)   y (N, O, H + 2p − 2, W + 2p − 2)
+         V (36, tiles, C)   U (36, C, O)   M (36, tiles, O), in blocks of some tiles
 Winograd, "Arithmetic Complexity of Computations", 1980; for neural networks: Lavin & Gray, "Fast
 Algorithms for Convolutional Neural Networks", CVPR 2016.
 """
@@ -41,7 +45,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import WORTH, Workspace, empty, product, spread, threads
+from scratchnet.backend import EACH, WORTH, Workspace, empty, product, spread, threads
 from scratchnet.convolution.geometry import Geometry, output_shape, tiles
 from scratchnet.convolution.toom_cook import matrices
 
@@ -57,10 +61,10 @@ def fits(w_shape: tuple, geometry: Geometry, dtype: Any) -> bool:
             and geometry.groups == 1 and max(geometry.padding) <= 2 and dtype == np.float32)
 
 
-def pays(x_shape: tuple, w_shape: tuple, groups: int) -> bool:
+def pays(x_shape: tuple, w_shape: tuple, geometry: Geometry) -> bool:
     """Whether it is the fastest, as measured: U needs pixels to pay for it, copying channels."""
     N, _, H, W = x_shape
-    return min(w_shape[:2]) >= 128 * groups and min(H, W) >= 12 and N * H * W >= 2048
+    return min(w_shape[:2]) >= 128 * geometry.groups and min(H, W) >= 12 and N * H * W >= 2048
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
@@ -111,16 +115,16 @@ def _convolve(x: Any, U: Any, padding: tuple[int, int], size: tuple[int, int], b
             M = np.matmul(V, U, out=space("M", (36, V.shape[1], O)))
             _write(y, _transform(AA, M, space, "Y"), images, rows, b, space)
 
-    _blocks(part, N, size[0], across, C + O)
+    _blocks(part, N, size[0], across, C + O, EACH)
     return y
 
 
-def _blocks(part: Callable, N: int, OH: int, across: int, channels: int) -> list:
+def _blocks(part: Callable, N: int, OH: int, across: int, channels: int, each: int = 1) -> list:
     """Cut the outputs of a batch into blocks: some images, some rows of their tiles. Call part on a
     list of blocks for each thread."""
     down, row_bytes = -(-OH // 4), 36 * across * channels * 4
     blocks = list(tiles(N, down, row_bytes, min(BLOCK, -(-N * down * row_bytes // threads()))))
-    return spread(lambda first, last: part(blocks[first:last]), len(blocks))
+    return spread(lambda first, last: part(blocks[first:last]), len(blocks), each=each)
 
 
 def _filters(w: Any, matrix: Any) -> Any:

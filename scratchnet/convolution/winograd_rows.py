@@ -23,6 +23,9 @@ Backward is the transpose, as in winograd.py:
     dM = A · dY        dU = dM · Vᵀ, summed over blocks        dw = Gᵀ · dU
 
 With g groups, all of this happens g times. Rounding is 3 (3×3) to 10 times (5×5) that of im2col.
+
+Shapes:  x (N, C, H, W)   w (O, C/g, KH, KW)   y (N, O, H + 2p − KH + 1, W + 2p − KW + 1)
+         V (n, KW·C, pixels)   U (n, O, KW·C)   M (n, O, pixels), in blocks of rows
 """
 from collections.abc import Callable, Iterator
 from functools import reduce
@@ -31,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import Workspace, empty, product, spread, threads
+from scratchnet.backend import EACH, Workspace, empty, product, spread, threads
 from scratchnet.convolution.geometry import Geometry, output_shape, tiles
 from scratchnet.convolution.toom_cook import matrices
 
@@ -40,16 +43,19 @@ NUMBERS = 1 << 15       # … and each of our calls some ten thousand numbers
 
 
 def fits(w_shape: tuple, geometry: Geometry, dtype: Any) -> bool:
-    """Whether this convolution can be computed so: 3×3 or 5×5, stride 1, float32, padding that
+    """Whether this convolution can be computed so: 2×2 to 5×5, stride 1, float32, padding that
     leaves every window a pixel."""
-    return (w_shape[2:] in ((3, 3), (5, 5)) and geometry.stride == geometry.dilation == (1, 1)
-            and max(geometry.padding) < w_shape[2] and dtype == np.float32)
+    return (min(w_shape[2:]) >= 2 and max(w_shape[2:]) <= 5
+            and geometry.stride == geometry.dilation == (1, 1)
+            and all(p < K for p, K in zip(geometry.padding, w_shape[2:], strict=True))
+            and dtype == np.float32)
 
 
-def pays(x_shape: tuple, w_shape: tuple, groups: int) -> bool:
+def pays(x_shape: tuple, w_shape: tuple, geometry: Geometry) -> bool:
     """Whether it is faster than im2col, as measured: with enough channels, and pixels for U."""
     N, _, H, W = x_shape
-    return min(w_shape[0] // groups, w_shape[1]) >= 16 and min(H, W) >= 4 and N * H * W >= 256
+    return (min(w_shape[0] // geometry.groups, w_shape[1]) >= 16 and min(H, W) >= 4
+            and N * H * W >= 256)
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
@@ -101,7 +107,7 @@ def _convolve(x: Any, w: Any, padding: tuple[int, int], y: Any, b: Any = None) -
             M = np.matmul(U, V, out=space("M", (n, O, V.shape[2])))
             _write(y, _transform(AT, M, space, "Y"), images, rows, pitch, b)
 
-    _blocks(part, len(x), y.shape[2], pitch, C)
+    _blocks(part, len(x), y.shape[2], pitch, C, EACH)
 
 
 def _correlate(x: Any, dy: Any, padding: tuple[int, int], dw: Any) -> None:
@@ -127,13 +133,13 @@ def _correlate(x: Any, dy: Any, padding: tuple[int, int], dw: Any) -> None:
     dw[...] = terms.transpose(1, 3, 0, 2)                           # from u, o, v, c
 
 
-def _blocks(part: Callable, N: int, OH: int, pitch: int, C: int) -> list:
+def _blocks(part: Callable, N: int, OH: int, pitch: int, C: int, each: int = 1) -> list:
     """Cut the outputs of a batch into blocks: some images, some of their rows, four in one. Call
     part on a list of blocks for each thread."""
     down = -(-OH // 4)
     pixels = min(max(PIXELS, NUMBERS // C), -(-N * down * pitch // threads()))
     blocks = list(tiles(N, down, pitch, pixels))
-    return spread(lambda first, last: part(blocks[first:last]), len(blocks))
+    return spread(lambda first, last: part(blocks[first:last]), len(blocks), each=each)
 
 
 def _read(x: Any, images: slice, rows: slice, side: int, padding: tuple[int, int], pitch: int,

@@ -27,11 +27,13 @@ Running averages, as in PyTorch: r ← (1−momentum)·r + momentum·batch, σ²
 Shapes:  x (N, C, H, W); y and dx have x's.  γ = weight (C,)   β = bias (C,)
 Ioffe & Szegedy, "Batch Normalization", ICML 2015.
 """
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import empty_like, in_tiles, moments, sums, xp_of
+from scratchnet import kernels
+from scratchnet.backend import empty_like, in_planes, moments, per_pixel, sums, xp_of
 from scratchnet.convolution import whole
 from scratchnet.layer import Layer, Parameter, expect
 
@@ -72,17 +74,17 @@ class BatchNorm2d(Layer):
             mean, var = self.running_mean, self.running_var
 
         inv_std = 1 / xp.sqrt(var + self.eps)
-        scale, y = (gamma * inv_std)[:, None, None], empty_like(x)
-        mean_, beta_ = mean[:, None, None], beta[:, None, None]
-
-        def normalise(n: Any) -> None:                              # a few images
-            y_n = xp.subtract(x[n], mean_, out=y[n])
-            y_n *= scale                                            # γ · x̂
-            y_n += beta_
-
-        in_tiles(normalise, x, 3)
+        y = _normalise(x, mean, gamma * inv_std, beta)
         self.remember(x, mean, inv_std, self.training, y=y)         # x̂ = (x − μ) · inv_std
         return y
+
+    def by_parts(self, x: Any, y: Any) -> Callable | None:
+        if self.training or type(self) is not BatchNorm2d:
+            return None
+        gamma, beta = self.weight.value, self.bias.value
+        expect(self, x, "N", self.num_features, "H", "W", weight=gamma)
+        scale = gamma / xp_of(x).sqrt(self.running_var + self.eps)
+        return _affine(x, scale, beta - self.running_mean * scale, y)
 
     def backward(self, dy: Any) -> Any:
         x, mean, inv_std, trained_on_batch = self.recall(dy)
@@ -93,22 +95,12 @@ class BatchNorm2d(Layer):
         self.bias.grad += dbeta
         self.weight.grad += dgamma
 
-        scale, dx = (gamma * inv_std)[:, None, None], empty_like(dy)
+        scale = gamma * inv_std
         if not trained_on_batch:
-            in_tiles(lambda n: xp.multiply(scale, dy[n], out=dx[n]), dy)
+            scale_, dx = per_pixel(scale, dy), empty_like(dy)
+            in_planes(lambda n, c: xp.multiply(dy[n, c], scale_[c], out=dx[n, c]), dy)
             return dx
-        mean_, through_mean = mean[:, None, None], (dbeta / m)[:, None, None]
-        through_var = (dgamma * inv_std / m)[:, None, None]         # beside x − μ
-
-        def shares(n: Any) -> None:             # γ/√(σ²+ε) · (dy − dβ/m − x̂ · dγ/m), in place
-            dx_n = xp.subtract(mean_, x[n], out=dx[n])
-            dx_n *= through_var
-            dx_n += dy[n]
-            dx_n -= through_mean
-            dx_n *= scale
-
-        in_tiles(shares, dy, 5)
-        return dx
+        return _shares(dy, x, mean, scale, dbeta / m, dgamma * inv_std / m)
 
     settings = {"the plain setting": ((3,), {}, (4, 3, 2, 5)),
                 "one pixel": ((3,), {}, (4, 3, 1, 1)),
@@ -128,3 +120,41 @@ class BatchNorm2d(Layer):
 
     def __repr__(self) -> str:
         return f"BatchNorm2d({self.num_features})"
+
+
+def _normalise(x: Any, mean: Any, scale: Any, beta: Any) -> Any:
+    """(x − μ) · scale + β, which is γ · x̂ + β with scale = γ/√(σ²+ε)."""
+    if kernels.serve(x):
+        return kernels.normalise(x, mean, scale, beta)
+    y = empty_like(x)
+    in_planes(_affine(x, scale, beta - mean * scale, y), x, 2)
+    return y
+
+
+def _affine(x: Any, scale: Any, shift: Any, y: Any) -> Callable:
+    """work(n, c), which puts x · scale + shift into y, for a few images, or channels of one."""
+    xp, scale_, shift_ = xp_of(x), per_pixel(scale, x), per_pixel(shift, x)
+
+    def work(n: slice, c: slice) -> None:
+        y_n = xp.multiply(x[n, c], scale_[c], out=y[n, c])
+        y_n += shift_[c]
+
+    return work
+
+
+def _shares(dy: Any, x: Any, mean: Any, scale: Any, through_mean: Any, through_var: Any) -> Any:
+    """scale · (dy − dβ/m − (x − μ) · dγ/(m·√(σ²+ε)))."""
+    if kernels.serve(dy):
+        return kernels.normalise_backward(dy, x, mean, scale, through_mean, through_var)
+    xp, dx = xp_of(dy), empty_like(dy)
+    scale_, beside_x, rest = (per_pixel(a, x) for a in (
+        scale, -through_var, through_var * mean - through_mean))
+
+    def shares(n: slice, c: slice) -> None:                 # in place
+        dx_n = xp.multiply(x[n, c], beside_x[c], out=dx[n, c])
+        dx_n += dy[n, c]
+        dx_n += rest[c]
+        dx_n *= scale_[c]
+
+    in_planes(shares, dy, 4)
+    return dx

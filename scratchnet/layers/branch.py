@@ -17,12 +17,26 @@ numbered "0", "1", … when given without names; the names are those of state_di
 Residual: He, Zhang, Ren & Sun, CVPR 2016.  Concat: Szegedy et al., "Going Deeper with
 Convolutions", CVPR 2015.  Scale: Hu, Shen & Sun, "Squeeze-and-Excitation Networks", CVPR 2018.
 """
+from collections import deque
 from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
-from scratchnet.backend import add, arithmetic, device_of, empty_like, in_tiles, multiply, xp_of
-from scratchnet.layer import Layer, expect, in_layer
+import numpy as np
+
+from scratchnet.backend import (
+    add,
+    arithmetic,
+    device_of,
+    empty_like,
+    in_planes,
+    in_tiles,
+    multiply,
+    xp_of,
+)
+from scratchnet.layer import Layer, expect, in_layer, will_remember
+from scratchnet.layers.conv import Conv2d
+from scratchnet.layers.linear import Linear
 
 
 class Identity(Layer):
@@ -87,6 +101,8 @@ class Sequential(_Named):
     """
 
     def forward(self, x: Any) -> Any:
+        if not will_remember():
+            return self._without_memory(x)
         for name in self._names:
             with in_layer(name):
                 x = self[name](x)
@@ -96,6 +112,49 @@ class Sequential(_Named):
         for layer in reversed(list(self)):
             dy = layer.backward(dy)
         return dy
+
+    def _without_memory(self, x: Any) -> Any:
+        """The same, where chains of layers that treat each number by itself work by parts."""
+        rest = deque(self._names)
+        ours = False                        # is x new, and nobody else has it?
+        while rest:
+            if type(x) is np.ndarray:       # on the CPU, and not of a class that watches
+                y = self._by_parts(x, rest, ours)
+                x, ours = y, ours or y is not x
+            if rest:
+                name = rest.popleft()
+                layer = self[name]
+                with in_layer(name):
+                    x = layer(x)
+                ours = type(layer) in (Conv2d, Linear) and not _is_watched(layer)
+        return x
+
+    def _by_parts(self, x: Any, rest: deque[str], ours: bool) -> Any:
+        """Take those next layers off `rest` that can work by parts, and run them together, on one
+        part of x after the other; into x itself if it is ours."""
+        y, works = x, []
+        while rest and not _is_watched(layer := self[rest[0]]):
+            with in_layer(rest[0]):
+                into = y if works or ours else empty_like(x)
+                work = layer.by_parts(y, into)
+            if work is None:
+                break
+            y = into
+            works.append(work)
+            rest.popleft()
+
+        def all_of_them(n: slice, c: slice) -> None:
+            for work in works:
+                work(n, c)
+
+        if works:
+            in_planes(all_of_them, y, 2 * len(works))
+        return y
+
+
+def _is_watched(layer: Layer) -> bool:
+    """True if somebody has put a function in the place of its forward, to see what goes through."""
+    return "forward" in vars(layer)
 
 
 class Residual(Sequential):

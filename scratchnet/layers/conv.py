@@ -41,7 +41,8 @@ class Conv2d(Layer):
     """(N, C, H, W) → (N, O, OH, OW), floating point; weights He-initialised, biases 0.
 
     kernel_size, stride, padding and dilation are numbers or (vertical, horizontal) pairs;
-    `rng` is an int, a numpy Generator or None (a fresh one).
+    `rng` is an int, a numpy Generator or None (a fresh one). `algorithm` is a name of
+    convolution.ALGORITHMS, or None: the one that is fastest for the shapes that come.
     Raises ValueError for sizes that do not fit together.
     Source: LeCun et al., 1989; the initialisation: He et al., ICCV 2015, w ~ N(0, 2/fan_in).
     """
@@ -50,14 +51,18 @@ class Conv2d(Layer):
                  kernel_size: int | tuple[int, int], stride: int | tuple[int, int] = 1,
                  padding: int | tuple[int, int] = 0, dilation: int | tuple[int, int] = 1,
                  groups: int = 1, bias: bool = True, *,
-                 rng: int | np.random.Generator | None = None):
+                 rng: int | np.random.Generator | None = None, algorithm: str | None = None):
         for name, n in (("in_channels", in_channels), ("out_channels", out_channels),
                         ("groups", groups)):
             whole(n, f"Conv2d: {name}")
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"Conv2d: groups={groups} must divide in_channels={in_channels} "
                              f"and out_channels={out_channels}")
+        if algorithm is not None and algorithm not in convolution.ALGORITHMS:
+            raise ValueError(f"Conv2d: algorithm must be None or one of "
+                             f"{', '.join(convolution.ALGORITHMS)}; got {algorithm!r}")
         self.in_channels, self.out_channels = in_channels, out_channels
+        self.algorithm = algorithm
         self.kernel_size = pair(kernel_size, "Conv2d: kernel_size")
         self.geometry = Geometry(pair(stride, "Conv2d: stride"),
                                  pair(padding, "Conv2d: padding", least=0),
@@ -75,7 +80,7 @@ class Conv2d(Layer):
         self._check(x)
 
         b = None if self.bias is None else self.bias.value
-        y = convolution.forward(x, w, self.geometry, b)             # (N, O, OH, OW)
+        y = convolution.forward(x, w, self.geometry, b, self.algorithm)     # (N, O, OH, OW)
         self.remember(x, y=y)           # not the columns: they are cheap to copy again
         return y
 
@@ -83,10 +88,10 @@ class Conv2d(Layer):
         x, = self.recall(dy)
         w = self.weight.value
 
-        self.weight.grad += convolution.backward_w(x, dy, w.shape, self.geometry)
+        self.weight.grad += convolution.backward_w(x, dy, w.shape, self.geometry, self.algorithm)
         if self.bias is not None:
             self.bias.grad += dy.sum(axis=(0, 2, 3))
-        return convolution.backward_x(dy, w, x.shape, self.geometry)        # (N, C, H, W)
+        return convolution.backward_x(dy, w, x.shape, self.geometry, self.algorithm)
 
     settings = {
         "the plain setting": ((3, 4, 3), {}, (2, 3, 5, 6)),
@@ -117,4 +122,5 @@ class Conv2d(Layer):
             text += f", {name} {short(value)}" if value != usual else ""
         text += f", groups {groups}" if groups > 1 else ""
         text += ", no bias" if self.bias is None else ""
+        text += f", by {self.algorithm}" if self.algorithm else ""
         return f"Conv2d({self.in_channels}→{self.out_channels}, {text})"

@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from scratchnet import kernels
 from scratchnet.backend import empty_like, in_tiles, xp_of
 from scratchnet.convolution import whole
 from scratchnet.layer import Layer, expect
@@ -48,6 +49,10 @@ class LocalResponseNorm(Layer):
     def forward(self, a: Any) -> Any:
         expect(self, a, "N", "C", "H", "W")
         before, after = self.size // 2, (self.size - 1) // 2
+        if kernels.serve(a):
+            s, b = kernels.lrn(a, before, after, self.alpha, self.beta, self.k)
+            self.remember(a, s, y=b)
+            return b
         s, b = empty_like(a), empty_like(a)
 
         def forward(n: Any) -> None:                                # a few images
@@ -64,6 +69,8 @@ class LocalResponseNorm(Layer):
     def backward(self, db: Any) -> Any:
         a, s = self.recall(db)
         before, after = (self.size - 1) // 2, self.size // 2        # the window turned round
+        if kernels.serve(db):
+            return kernels.lrn_backward(db, a, s, before, after, self.alpha, self.beta)
         da = empty_like(db)
 
         def backward(n: Any) -> None:

@@ -89,8 +89,12 @@ def switches(pool: MaxPool2d, x: Any) -> tuple[Any, Any]:
     row_winner, winner, (_, _, H, W) = pool.recall()
     xp = xp_of(x)
     (sh, sw), (ph, pw) = pool.stride, pool.padding
-    r = xp.arange(y.shape[2])[:, None] * sh + winner.astype(np.int64) - ph  # first which row won,
-    column = xp.take_along_axis(row_winner, r.clip(0, H - 1), axis=2)       # then who won in it
+    winner = winner.astype(np.int64)
+    if row_winner is None:                                                  # one tap a window
+        winner, column = winner // pool.kernel_size[1], winner % pool.kernel_size[1]
+    r = xp.arange(y.shape[2])[:, None] * sh + winner - ph                   # first which row won,
+    if row_winner is not None:
+        column = xp.take_along_axis(row_winner, r.clip(0, H - 1), axis=2)   # then who won in it
     q = xp.arange(y.shape[3]) * sw + column.astype(np.int64) - pw
     if not bool(((r >= 0) & (r < H) & (q >= 0) & (q < W)).all()):
         raise ValueError(f"{pool}: in some windows no pixel has won; x holds NaN or −infinity")

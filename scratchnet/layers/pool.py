@@ -32,9 +32,10 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import empty, in_tiles, xp_of
+from scratchnet import kernels
+from scratchnet.backend import empty, in_planes, xp_of
 from scratchnet.convolution import inside, output_size, pair, short
-from scratchnet.layer import Layer, expect
+from scratchnet.layer import Layer, expect, will_remember
 
 
 class _Pool2d(Layer):
@@ -60,6 +61,10 @@ class _Pool2d(Layer):
         "pixels that no window sees": ((2, 3), {}, (2, 3, 8, 5)),
         "ceil_mode": ((2,), {"ceil_mode": True}, (2, 3, 5, 7)),
     }
+
+    @property
+    def _window(self) -> tuple[tuple, tuple, tuple]:
+        return self.kernel_size, self.stride, self.padding
 
     def _output_shape(self, x: Any) -> tuple[int, int]:
         expect(self, x, "N", "C", "H", "W")
@@ -96,48 +101,69 @@ class MaxPool2d(_Pool2d):
 
     def forward(self, x: Any) -> Any:
         OH, OW = self._output_shape(x)
+        if kernels.serve(x):
+            y, winner = kernels.max_pool(x, *self._window, (OH, OW))
+            self.remember(None, winner, x.shape, y=y)
+            return y
         xp, (N, C, H, _) = xp_of(x), x.shape
         y = empty(xp, (N, C, OH, OW), x.dtype)
-        tap = np.uint8 if max(self.kernel_size) <= 256 else np.int32
-        row_winner = empty(xp, (N, C, H, OW), tap)          # of each piece of a row
-        winner = empty(xp, (N, C, OH, OW), tap)             # which of the rows
+        row_winner = winner = None
+        if will_remember():
+            tap = np.uint8 if max(self.kernel_size) <= 256 else np.int32
+            row_winner = empty(xp, (N, C, H, OW), tap)      # of each piece of a row
+            winner = empty(xp, (N, C, OH, OW), tap)         # which of the rows
 
-        def forward(n: Any) -> None:                        # a few images
-            rows = xp.empty(row_winner[n].shape, dtype=x.dtype)
-            self._maximum(x[n], rows, row_winner[n], axis=1)
-            self._maximum(*(a.swapaxes(-1, -2) for a in (rows, y[n], winner[n])), axis=0)
+        def forward(*part: slice) -> None:                  # a few images, or channels of one
+            x_n, y_n = x[part], y[part].swapaxes(-1, -2)
+            rows = empty(xp, (*x_n.shape[:3], OW), x.dtype)
+            if winner is None:
+                self._maximum(x_n, rows, None, axis=1)
+                self._maximum(rows.swapaxes(-1, -2), y_n, None, axis=0)
+            else:
+                self._maximum(x_n, rows, row_winner[part], axis=1)
+                self._maximum(rows.swapaxes(-1, -2), y_n, winner[part].swapaxes(-1, -2), axis=0)
 
-        in_tiles(forward, x, 9)
+        in_planes(forward, x, 9)
         self.remember(row_winner, winner, x.shape, y=y)
         return y
 
     def backward(self, dy: Any) -> Any:
         row_winner, winner, x_shape = self.recall(dy)
+        if row_winner is None:
+            return kernels.max_pool_backward(dy, winner, *self._window, x_shape)
         xp = xp_of(dy)
         dx = empty(xp, x_shape, dy.dtype)
 
-        def backward(n: Any) -> None:
-            drows = xp.zeros(row_winner[n].shape, dtype=dy.dtype)
-            self._spread(*(a.swapaxes(-1, -2) for a in (dy[n], drows, winner[n])), axis=0)
-            dx[n] = 0
-            self._spread(drows, dx[n], row_winner[n], axis=1)
+        def backward(*part: slice) -> None:
+            drows = empty(xp, row_winner[part].shape, dy.dtype)
+            drows[...], dx[part] = 0, 0
+            self._spread(*(a.swapaxes(-1, -2) for a in (dy[part], drows, winner[part])), axis=0)
+            self._spread(drows, dx[part], row_winner[part], axis=1)
 
-        in_tiles(backward, dx, 9)
+        in_planes(backward, dx, 9)
         return dx
 
     def _maximum(self, x: Any, y: Any, winner: Any, axis: int) -> None:
-        """y[…, j] = max_v x[…, j·s + v − p], and winner[…, j] = the first v that has it."""
+        """y[…, j] = max_v x[…, j·s + v − p], and winner[…, j] = the first v that has it (winner may
+        be None)."""
         xp = xp_of(x)
-        y[...], winner[...] = -np.inf, 0
+        y[...] = -np.inf
+        if winner is not None:
+            winner[...] = 0
         for v, outputs, pixels in self._along(axis, x.shape[-1], y.shape[-1]):
             x_v = xp.ascontiguousarray(x[..., pixels]) if axis else x[..., pixels]
-            xp.copyto(winner[..., outputs], v, where=x_v > y[..., outputs])
+            if winner is not None:
+                won = (x_v > y[..., outputs]).astype(winner.dtype)
+                won *= winner.dtype.type(v)         # taps ascend: the last that won is the largest
+                xp.maximum(winner[..., outputs], won, out=winner[..., outputs])
             xp.maximum(y[..., outputs], x_v, out=y[..., outputs])
 
     def _spread(self, dy: Any, dx: Any, winner: Any, axis: int) -> None:
         """dx[…, j·s + v − p] += dy[…, j] where v is the winner."""
         for v, outputs, pixels in self._along(axis, dx.shape[-1], dy.shape[-1]):
-            dx[..., pixels] += dy[..., outputs] * (winner[..., outputs] == v)
+            share = (winner[..., outputs] == v).astype(dy.dtype)
+            share *= dy[..., outputs]
+            dx[..., pixels] += share
 
     def _along(self, axis: int, size: int, outs: int) -> Iterator[tuple[int, slice, slice]]:
         """Yield, for each tap along an axis, (tap, the outputs for which it is a real pixel,
@@ -163,33 +189,39 @@ class AvgPool2d(_Pool2d):
     def forward(self, x: Any) -> Any:
         OH, OW = self._output_shape(x)
         xp = xp_of(x)
-        y = empty(xp, x.shape[:2] + (OH, OW), x.dtype)
         share = xp.asarray(self._share(x.shape[2:], (OH, OW)), dtype=x.dtype)      # 1/m
+        if kernels.serve(x):
+            y = kernels.mean_pool(x, share, *self._window)
+            self.remember(share, x.shape, y=y)
+            return y
+        y = empty(xp, x.shape[:2] + (OH, OW), x.dtype)
         taps = list(self._taps(x.shape[2:], (OH, OW)))
 
-        def forward(n: Any) -> None:                                    # a few images
-            x_n, y_n = x[n], y[n]
+        def forward(*part: slice) -> None:              # a few images, or channels of one
+            x_n, y_n = x[part], y[part]
             y_n[...] = 0
             for outputs, pixels in taps:
                 y_n[outputs] += x_n[pixels]
             y_n *= share
 
-        in_tiles(forward, x, len(taps))
+        in_planes(forward, x, len(taps))
         self.remember(share, x.shape, y=y)
         return y
 
     def backward(self, dy: Any) -> Any:
         share, x_shape = self.recall(dy)
+        if kernels.serve(dy):
+            return kernels.mean_pool_backward(dy, share, *self._window, x_shape)
         dx = empty(xp_of(dy), x_shape, dy.dtype)
         taps = list(self._taps(x_shape[2:], dy.shape[2:]))
 
-        def backward(n: Any) -> None:
-            dx_n, dy_share = dx[n], dy[n] * share
+        def backward(*part: slice) -> None:
+            dx_n, dy_share = dx[part], dy[part] * share
             dx_n[...] = 0
             for outputs, pixels in taps:
                 dx_n[pixels] += dy_share[outputs]
 
-        in_tiles(backward, dx, len(taps))
+        in_planes(backward, dx, len(taps))
         return dx
 
     def _share(self, size: tuple, out: tuple) -> np.ndarray:

@@ -16,6 +16,7 @@ Shapes: any; y and dx have x's.
 Nair & Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", ICML 2010;
 in AlexNet: Krizhevsky, Sutskever & Hinton, NIPS 2012, section 3.1.
 """
+from collections.abc import Callable
 from typing import Any
 
 from scratchnet.backend import empty_like, in_tiles, xp_of
@@ -37,3 +38,10 @@ class ReLU(Layer):
         xp, dx = xp_of(dy), empty_like(dy)      # a new array: dy may be feeding another branch too
         in_tiles(lambda n: xp.multiply(dy[n], y[n] > 0, out=dx[n]), dy)
         return dx
+
+    def by_parts(self, x: Any, y: Any) -> Callable | None:
+        if type(self) is not ReLU or x.ndim < 2:
+            return None
+        expect(self, x, "…")
+        xp = xp_of(x)
+        return lambda n, c: xp.maximum(x[n, c], 0, out=y[n, c])

@@ -33,6 +33,7 @@ learning", ICML 2013.
 from collections.abc import Iterable
 from typing import Any
 
+from scratchnet import kernels
 from scratchnet.layer import Parameter
 from scratchnet.optim.group import Group
 from scratchnet.optim.optimizer import Optimizer, decayed
@@ -64,6 +65,9 @@ class SGD(Optimizer):
 
     def move(self, w: Any, g: Any, *, lr: float, decay: float, t: int, velocity: Any) -> None:
         v, m = velocity, self.momentum
+        if kernels.serve(w, g, v) and w.flags.c_contiguous and v.flags.c_contiguous:
+            kernels.sgd(w, g, v, lr, decay, m, self.form == "paper", self.nesterov)
+            return
         g = decayed(g, w, decay)
         v *= m
         if self.form == "paper":

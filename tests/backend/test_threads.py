@@ -36,11 +36,30 @@ def test_what_is_not_worth_it_runs_here():
 
 
 def test_spreading_inside_a_part_runs_there():
+    barrier = threading.Barrier(3, timeout=10)
     with limited(3):
-        inner = spread(lambda start, stop: (threading.get_ident(), spread(
+        inner = spread(lambda start, stop: barrier.wait() >= 0 and (threading.get_ident(), spread(
             lambda *part: (threading.get_ident(), part), 5)), 3)
     assert all(nested == [(thread, (0, 5))] for thread, nested in inner)
-    assert len({thread for thread, _ in inner}) >= 2
+    assert len({thread for thread, _ in inner}) == 3
+
+
+def test_who_is_done_takes_the_next_part():
+    """The first of four parts waits until the other three have been done by the other thread."""
+    others = threading.Semaphore(0)
+
+    def work(start, stop):
+        if start:
+            others.release()
+        else:
+            for _ in range(3):
+                assert others.acquire(timeout=10)
+        return threading.get_ident(), (start, stop)
+
+    with limited(2):
+        done = spread(work, 4, each=2)
+    assert [part for _, part in done] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert len({thread for thread, _ in done[1:]}) == 1 and done[0][0] != done[1][0]
 
 
 def test_an_error_is_raised_after_all_parts_have_ended():

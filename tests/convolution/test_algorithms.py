@@ -10,8 +10,10 @@ from scratchnet.backend.parallel import limited
 from scratchnet.convolution import (
     Geometry,
     depthwise,
+    depthwise_strips,
     im2col,
     pointwise,
+    space_to_depth,
     winograd,
     winograd_rows,
 )
@@ -98,9 +100,9 @@ FIVES = [((2, 6, 9, 8), 4, (2, 2), 2), ((1, 3, 5, 5), 2, (0, 0), 1), ((3, 2, 1, 
 
 
 @pytest.mark.parametrize("shape, outputs, padding, groups", FIVES, ids=str)
-@pytest.mark.parametrize("K", [3, 5])
+@pytest.mark.parametrize("K", [2, 3, 4, 5])
 @pytest.mark.parametrize("pixels", [1, 30, winograd_rows.PIXELS])
-def test_winograd_along_one_axis_with_five_taps_and_groups(shape, outputs, padding, groups, K,
+def test_winograd_along_one_axis_with_any_taps_and_groups(shape, outputs, padding, groups, K,
                                                            pixels, monkeypatch):
     monkeypatch.setattr(winograd_rows, "PIXELS", pixels)
     monkeypatch.setattr(winograd_rows, "NUMBERS", 1)
@@ -121,6 +123,107 @@ def test_winograd_along_one_axis_with_five_taps_and_groups(shape, outputs, paddi
                 assert abs(ours - expected).max() <= 5e-5 * abs(expected).max()
 
 
+REGROUPED = [((2, 3, 23, 19), 4, (11, 11), (4, 4), (2, 2), 1), ((3, 4, 9, 8), 6, (3, 3), (2, 2),
+                                                                (1, 1), 2),
+             ((1, 3, 30, 17), 5, (7, 7), (2, 2), (3, 3), 1), ((2, 2, 9, 14), 3, (5, 4), (2, 1),
+                                                              (0, 3), 1),
+             ((2, 2, 12, 13), 2, (4, 6), (2, 3), (3, 0), 1), ((1, 2, 10, 11), 4, (5, 6), (3, 3),
+                                                              (2, 1), 2)]
+
+
+@pytest.mark.parametrize("shape, outputs, kernel, stride, padding, groups", REGROUPED, ids=str)
+def test_space_to_depth_equals_the_plain_loops(shape, outputs, kernel, stride, padding, groups):
+    geometry = Geometry(stride, padding, groups=groups)
+    assert space_to_depth.fits((outputs, shape[1] // groups, *kernel), geometry, np.float32)
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.standard_normal(size, dtype=np.float32) for size in (
+        shape, (outputs, shape[1] // groups, *kernel), outputs))
+    y = naive.conv2d(*(a.astype(np.float64) for a in (x, w, b)), *geometry)
+    dy = rng.standard_normal(y.shape, dtype=np.float32)
+    dx, dw, _ = naive.conv2d_backward(*(a.astype(np.float64) for a in (dy, x, w)), *geometry)
+    for threads in (1, 3):
+        with limited(threads):
+            for ours, expected in [
+                    (space_to_depth.forward(x, w, geometry, b), y),
+                    (space_to_depth.backward_x(dy, w, x.shape, geometry), dx),
+                    (space_to_depth.backward_w(x, dy, w.shape, geometry), dw)]:
+                assert ours.dtype == np.float32 and ours.flags.c_contiguous
+                assert ours.shape == expected.shape
+                assert abs(ours - expected).max() <= 5e-5 * abs(expected).max()
+
+
+def test_space_to_depth_on_paper():
+    """Two by two pixels become one with four channels; a 3×3 filter, one with 2×2 of them."""
+    x, w = (np.arange(n, dtype=np.float32).reshape(1, 1, size, size) for n, size in ((25, 5),
+                                                                                     (9, 3)))
+    geometry = Geometry((2, 2))
+    X, W = space_to_depth._images(x, w.shape, geometry), space_to_depth._filters(w, geometry)
+    np.testing.assert_array_equal(X[0, :, 0, 1], [2, 3, 7, 8])
+    np.testing.assert_array_equal(W[0, :, 0, 0], [0, 1, 3, 4])
+    np.testing.assert_array_equal(W[0, :, 1, 1], [8, 0, 0, 0])
+    assert X.shape == (1, 4, 3, 3) and W.shape == (1, 4, 2, 2)
+
+
+@pytest.mark.parametrize("w_shape, geometry, dtype", [
+    ((4, 2, 3, 3), Geometry(), np.float32),                         # stride 1
+    ((4, 2, 3, 3), Geometry((2, 2), dilation=(2, 2)), np.float32),
+    ((4, 2, 11, 11), Geometry((2, 2)), np.float32),                 # 6×6: too large
+    ((4, 2, 1, 1), Geometry((2, 2)), np.float32),                   # 1×1: too small
+    ((4, 2, 3, 3), Geometry((2, 2)), np.float64)])
+def test_what_cannot_be_regrouped(w_shape, geometry, dtype):
+    assert not space_to_depth.fits(w_shape, geometry, dtype)
+
+
+STRIPS = [((2, 3, 5, 6), (3, 3), (1, 1), (1, 1)), ((3, 2, 9, 7), (3, 3), (2, 2), (1, 1)),
+          ((1, 4, 6, 40), (3, 3), (1, 1), (0, 1)), ((2, 2, 11, 35), (5, 5), (2, 2), (2, 2)),
+          ((4, 3, 7, 7), (2, 3), (1, 2), (1, 0)), ((2, 1, 8, 33), (3, 2), (3, 1), (2, 1)),
+          ((2, 2, 10, 9), (2, 2), (3, 3), (0, 0)), ((1, 2, 1, 17), (1, 4), (1, 1), (0, 3)),
+          ((3, 5, 4, 4), (4, 4), (2, 1), (3, 2))]
+
+
+@pytest.mark.parametrize("shape, kernel, stride, padding", STRIPS, ids=str)
+@pytest.mark.parametrize("tile, widest", [(depthwise_strips.TILE, 16), (2000, 16), (1, 3)])
+def test_depthwise_in_strips_equals_the_plain_loops(shape, kernel, stride, padding, tile, widest,
+                                                    monkeypatch):
+    monkeypatch.setattr(depthwise_strips, "TILE", tile)
+    monkeypatch.setattr(depthwise_strips, "WIDEST", widest)
+    rng, C = np.random.default_rng(0), shape[1]
+    geometry = Geometry(stride, padding, groups=C)
+    assert depthwise_strips.fits((C, 1, *kernel), geometry, np.float32)
+    x, w, b = (rng.standard_normal(size, dtype=np.float32) for size in (shape, (C, 1, *kernel), C))
+    y = naive.conv2d(*(a.astype(np.float64) for a in (x, w, b)), *geometry)
+    dy = rng.standard_normal(y.shape, dtype=np.float32)
+    dx, dw, _ = naive.conv2d_backward(*(a.astype(np.float64) for a in (dy, x, w)), *geometry)
+    for threads in (1, 3):
+        with limited(threads):
+            for ours, expected in [
+                    (depthwise_strips.forward(x, w, geometry, b), y),
+                    (depthwise_strips.backward_x(dy, w, x.shape, geometry), dx),
+                    (depthwise_strips.backward_w(x, dy, w.shape, geometry), dw)]:
+                assert ours.dtype == np.float32 and ours.flags.c_contiguous
+                np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("w_shape, geometry, dtype", [
+    ((4, 2, 3, 3), Geometry(groups=4), np.float32),                 # two channels a filter
+    ((4, 1, 3, 3), Geometry(groups=2), np.float32),                 # two filters a channel
+    ((4, 1, 3, 3), Geometry(dilation=(1, 2), groups=4), np.float32),
+    ((4, 1, 3, 3), Geometry(padding=(0, 3), groups=4), np.float32),
+    ((4, 1, 3, 3), Geometry(groups=4), np.float64)])
+def test_what_does_not_fit_into_strips(w_shape, geometry, dtype):
+    assert not depthwise_strips.fits(w_shape, geometry, dtype)
+
+
+def test_depthwise_in_strips_on_paper():
+    """Three columns of outputs in strips of two; the filter (1, 10) above (100, 1000)."""
+    x = image([1, 2, 3, 4], [5, 6, 7, 8]).astype(np.float32)
+    w = np.array([[[[1, 10], [100, 1000]]]], np.float32)
+    y = depthwise_strips.forward(x, w, Geometry())
+    np.testing.assert_array_equal(y, image([6521, 7632, 8743]))
+    dx = depthwise_strips.backward_x(image([1, 2, 3]).astype(np.float32), w, x.shape, Geometry())
+    np.testing.assert_array_equal(dx, image([1, 12, 23, 30], [100, 1200, 2300, 3000]))
+
+
 @pytest.mark.parametrize("algorithm, shape, outputs, kernel, geometry", [
     ("im2col", (5, 6, 9, 11), 4, 3, Geometry((2, 1), (1, 2), (1, 2), 2)),
     ("im2col", (1, 64, 40, 40), 16, 3, Geometry(padding=(1, 1))),
@@ -128,6 +231,8 @@ def test_winograd_along_one_axis_with_five_taps_and_groups(shape, outputs, paddi
     ("pointwise", (7, 64, 5, 5), 128, 1, Geometry()),
     ("pointwise", (7, 64, 12, 12), 128, 1, Geometry((2, 2), groups=4)),
     ("depthwise", (6, 40, 30, 30), 40, 3, Geometry(padding=(1, 1), groups=40)),
+    ("depthwise_strips", (6, 40, 30, 30), 40, 3, Geometry(padding=(1, 1), groups=40)),
+    ("space_to_depth", (5, 3, 64, 60), 32, 11, Geometry((4, 4), (2, 2))),
     ("winograd", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1))),
     ("winograd_rows", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1)))])
 def test_threads_change_rounding_only_and_runs_repeat(algorithm, shape, outputs, kernel, geometry):
@@ -157,7 +262,7 @@ def test_threads_change_rounding_only_and_runs_repeat(algorithm, shape, outputs,
 
 def test_an_algorithm_that_cannot_is_refused():
     x, w = np.zeros((1, 3, 8, 8), np.float32), np.zeros((4, 3, 3, 3), np.float32)
-    with pytest.raises(ValueError, match="'winograd' cannot .* convolution; im2col can"):
+    with pytest.raises(ValueError, match="'winograd' cannot .* im2col, space_to_depth can"):
         convolution.forward(x, w, Geometry((2, 2)), None, "winograd")
     with pytest.raises(ValueError, match="'fft' cannot compute this convolution; im2col, "):
         convolution.forward(x, w, Geometry(), None, "fft")
@@ -267,6 +372,19 @@ def test_a_depthwise_convolution_makes_no_columns(monkeypatch):
     assert peak(lambda: convolution.backward_w(x, dy, w.shape, geometry)) < few
 
 
+@pytest.mark.parametrize("shape, w_shape, geometry, expected", [
+    ((8, 3, 64, 64), (64, 3, 11, 11), Geometry((4, 4), (2, 2)), space_to_depth),
+    ((8, 3, 64, 64), (64, 3, 7, 7), Geometry((2, 2), (3, 3)), im2col),
+    ((8, 64, 32, 32), (64, 64, 3, 3), Geometry((2, 2), (1, 1)), im2col),
+    ((8, 64, 32, 32), (64, 64, 3, 3), Geometry(padding=(1, 1)), winograd_rows),
+    ((8, 128, 32, 32), (128, 128, 3, 3), Geometry(padding=(1, 1)), winograd),
+    ((8, 8, 32, 32), (8, 8, 3, 3), Geometry(padding=(1, 1)), im2col),
+    ((8, 64, 32, 32), (64, 1, 3, 3), Geometry((2, 2), (1, 1), groups=64), depthwise_strips),
+    ((1, 64, 7, 7), (64, 1, 3, 3), Geometry(padding=(1, 1), groups=64), depthwise)])
+def test_choose_in_float32(shape, w_shape, geometry, expected):
+    assert convolution.choose(np.zeros(shape, np.float32), w_shape, geometry) is expected
+
+
 @pytest.mark.parametrize("w_shape, geometry, expected", [
     ((4, 3, 1, 1), Geometry(), pointwise),
     ((4, 3, 1, 1), Geometry(stride=(2, 3)), pointwise),
@@ -301,6 +419,13 @@ def test_local_convolutions_spread_nothing_beyond_the_window():
     for image in (*y[0], *dx[0]):
         np.testing.assert_array_equal(np.isnan(image), seen)
     assert convolution.choose(x, w.shape, geometry) is winograd_rows
+
+    filters, geometry = np.ones((16, 1, 3, 3), np.float32), Geometry(padding=(1, 1), groups=16)
+    assert convolution.choose(x, filters.shape, geometry) is depthwise_strips
+    with convolution.local():
+        assert convolution.choose(x, filters.shape, geometry) is depthwise
+        np.testing.assert_array_equal(
+            np.isnan(convolution.forward(x, filters, geometry)[0, 0]), seen)
 
 
 def test_dilation_of_a_single_tap_means_nothing():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from layer_cases import cases_of, gradient_like
 
-from scratchnet import naive
+from scratchnet import convolution, naive
 from scratchnet.layers import Conv2d
 
 CONVS = pytest.mark.parametrize("case", cases_of(Conv2d), ids=str)
@@ -157,3 +157,28 @@ def test_numpy_integers_are_integers():
 def test_repr():
     assert repr(Conv2d(4, 6, 3, 2, 1, (1, 2), 2, bias=False)) == \
         "Conv2d(4→6, kernel 3, stride 2, padding 1, dilation 1×2, groups 2, no bias)"
+
+
+def test_an_algorithm_asked_for_is_used(monkeypatch):
+    x = np.random.default_rng(0).standard_normal((2, 3, 6, 6), dtype=np.float32)
+    layer, asked = Conv2d(3, 4, 3, rng=0, algorithm="im2col"), Conv2d(3, 4, 3, rng=0,
+                                                                      algorithm="winograd_rows")
+    assert repr(asked) == "Conv2d(3→4, kernel 3, stride 1, by winograd_rows)"
+    used = []
+    for what in ("forward", "backward_x", "backward_w"):
+        function = getattr(convolution.winograd_rows, what)
+        monkeypatch.setattr(convolution.winograd_rows, what, lambda *a, f=function, what=what: (
+            used.append(what) or f(*a)))
+    y, y_asked = layer(x), asked(x)
+    np.testing.assert_allclose(y_asked, y, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(asked.backward(y), layer.backward(y), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(asked.weight.grad, layer.weight.grad, rtol=1e-4, atol=1e-3)
+    assert sorted(used) == ["backward_w", "backward_x", "forward"]
+
+
+def test_an_algorithm_that_is_not_there():
+    with pytest.raises(ValueError, match="Conv2d: algorithm must be None or one of depthwise, .*; "
+                                         "got 'fft'"):
+        Conv2d(3, 4, 3, algorithm="fft")
+    with pytest.raises(ValueError, match="'winograd' cannot compute this convolution; im2col, "):
+        Conv2d(3, 4, 5, algorithm="winograd")(np.zeros((1, 3, 8, 8), np.float32))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import is_array, to_host
-from scratchnet.cost import Row, _copied, params_sum, summary
+from scratchnet.cost import Row, copy_of, params_sum, summary
 from scratchnet.layer import Layer
 from scratchnet.visualize.architecture import draw
 from scratchnet.visualize.drawn import drawn
@@ -63,7 +63,7 @@ def explore(model: Layer, input_shape: tuple[int, int, int], images: Any = None,
         raise ValueError(f"explore expects labels from 0 to {out[0] - 1}, the network has {out[0]} "
                          f"classes; got {np.max(labels)}")
     large = len(costs.rows) > LAYERS
-    copy = _copied(model)
+    copy = copy_of(model)
     dtype = next((p.value.dtype for p in copy.parameters()), np.dtype(np.float32))
     count = min(BATCH, max(2, MEMORY // max(1, costs.memory_backward)))
     images = np.asarray(to_host(images))[:count].astype(dtype)

@@ -1,0 +1,120 @@
+"""Inside no_grad a chain works on one part after the other, and computes the same."""
+import numpy as np
+import pytest
+
+from scratchnet.layer import no_grad
+from scratchnet.layers import (
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Identity,
+    Linear,
+    ReLU,
+    ReLU6,
+    Sequential,
+)
+
+
+def images(dtype=np.float64):
+    return np.random.default_rng(1).standard_normal((3, 2, 6, 5)).astype(dtype)
+
+
+def chain(dtype=np.float64):
+    net = Sequential(conv1=Conv2d(2, 4, 3, rng=0), bn1=BatchNorm2d(4), relu1=ReLU(),
+                     conv2=Conv2d(4, 3, 1, rng=1), relu2=ReLU6(), bn2=BatchNorm2d(3),
+                     flat=Flatten(), fc=Linear(36, 5, rng=2), last=ReLU()).astype(dtype)
+    net(images(dtype))                          # running averages that are not 0 and 1
+    return net.eval()
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 1e-5)])
+def test_the_same_numbers(dtype, tolerance):
+    net, x = chain(dtype), images(dtype)
+    y, before = net(x), x.copy()
+    with no_grad():
+        np.testing.assert_allclose(net(x), y, rtol=tolerance, atol=tolerance)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_it_happens(monkeypatch):
+    """The forwards of layers that worked by parts are not called."""
+    net = chain()
+    for layer in (BatchNorm2d, ReLU, ReLU6):
+        monkeypatch.setattr(layer, "forward", lambda *_: pytest.fail("forward was called"))
+    with no_grad():
+        net(images())
+
+
+@pytest.mark.parametrize("first", [Identity(), ReLU(), Flatten()], ids=str)
+def test_what_is_not_new_is_left_alone(first):
+    """An Identity returns the very array that came; a ReLU after it must not write there."""
+    x = images()
+    before = x.copy()
+    with no_grad():
+        Sequential(first, ReLU(), ReLU6())(x)
+        Sequential(ReLU())(x)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_a_chain_that_begins_with_batch_norm():
+    """As DenseNet's layers do: the first result is a new array, the next ones are in it."""
+    net = Sequential(bn=BatchNorm2d(2), relu=ReLU(), conv=Conv2d(2, 3, 3, rng=0)).astype(np.float64)
+    x = images()
+    net(x)
+    y, before = net.eval()(x), x.copy()
+    with no_grad():
+        np.testing.assert_allclose(net(x), y, rtol=1e-13, atol=1e-13)
+        same = Sequential(net.bn, net.relu)(x)
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_allclose(same, np.maximum(net.bn(x), 0), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("x", [[[1.0, -1.0]], np.array(["a"]), np.zeros((0, 2, 3, 3))], ids=str)
+def test_what_is_no_image_is_refused_in_the_same_words(x):
+    for net in (Sequential(relu=ReLU()), Sequential(relu=ReLU6()), Sequential(bn=BatchNorm2d(2))):
+        with pytest.raises(ValueError) as usual:
+            net.eval()(x)
+        with no_grad(), pytest.raises(ValueError) as by_parts:
+            net(x)
+        assert str(by_parts.value) == str(usual.value)
+
+
+def test_training_statistics_are_taken_and_left_as_ever():
+    """A no_grad in training mode: batch norm normalises with the batch."""
+    net, x = chain().train(), images()
+    with no_grad():
+        y = net(x)
+    np.testing.assert_allclose(y, chain().train()(x), rtol=1e-13, atol=1e-13)
+
+
+def test_a_layer_with_a_forward_of_its_own_runs_it():
+    class Leaky(ReLU):
+        def forward(self, x):
+            return np.where(x > 0, x, 0.1 * x)
+
+    net = Sequential(Conv2d(2, 3, 1, rng=0).astype(np.float64), Leaky())
+    with no_grad():
+        assert (net(images()) < 0).any()
+
+
+@pytest.mark.parametrize("name", ["conv1", "bn1", "relu1"])
+def test_a_watched_layer_is_seen_and_what_it_returned_stays(name):
+    net, kept = chain(), []
+    forward = net[name].forward
+    net[name].forward = lambda x: kept.append(forward(x)) or kept[0]
+    with no_grad():
+        y = net(images())
+    np.testing.assert_allclose(y, chain()(images()), rtol=1e-13, atol=1e-13)
+    expected = images()
+    for other in ("conv1", "bn1", "relu1"):
+        expected = chain()[other](expected)
+        if other == name:
+            break
+    np.testing.assert_allclose(kept[0], expected, rtol=1e-13, atol=1e-13)
+
+
+def test_errors_say_where():
+    net = Sequential(conv=Conv2d(2, 4, 3, rng=0), bn=BatchNorm2d(5)).eval()
+    for _ in range(2):
+        with no_grad(), pytest.raises(ValueError, match=r"^in bn: BatchNorm2d\(5\) expects"):
+            net(images(np.float32))

@@ -2,7 +2,8 @@
 
     python benchmarks/scaling.py [threads] [batch] [image] [depth] [steps] [--quick]
 
-    threads     VGG-16 and ResNet-50, 8 images, on one thread and on all: how many times faster
+    threads     VGG-16 and ResNet-50, 8 images, on one thread and on all: how many times faster; and
+                products of small matrices that share nothing: what the machine's cores can do
     batch       ResNet-18 with 8, 16, 32 and 64 images: seconds an image, against those of 8
     image       ResNet-18, 8 images of 96², 160², 224² and 320²: seconds a pixel
     depth       ResNet-18, 34, 50 and 101, 8 images: seconds a billion multiply-accumulates
@@ -25,6 +26,7 @@ from statistics import median
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
+PRODUCTS = "matrix products"
 PARTS = ("threads", "batch", "image", "depth", "steps")
 
 
@@ -85,8 +87,9 @@ def _threads(quick: bool) -> dict:
     from scratchnet.backend import threads
     from scratchnet.backend.parallel import limited
     most, rows = threads(), {}
-    for name in ("resnet_small",) if quick else ("vgg16", "resnet50"):
-        step = stepper(name, 32 if quick else 8)
+    names = ("resnet_small",) if quick else ("vgg16", "resnet50")
+    for name in (PRODUCTS, *names):
+        step = _products if name == PRODUCTS else stepper(name, 32 if quick else 8)
         times: dict[int, list[float]] = {1: [], most: []}
         step()
         for i in range(3 if quick else 5):
@@ -101,6 +104,19 @@ def _threads(quick: bool) -> dict:
         print(f"    {name:14s} one thread {one:6.2f} s, {most} threads {all_:6.2f} s: "
               f"{one / all_:.2f} times")
     return rows
+
+
+def _products() -> None:
+    """Products of matrices in each core's cache, as many on each thread as work is spread over."""
+    from scratchnet.backend import spread
+    a = np.ones((256, 256), np.float32)
+
+    def part(first: int, last: int) -> None:
+        out = np.empty_like(a)
+        for _ in range(first, last):
+            np.matmul(a, a, out=out)
+
+    spread(part, 4000)
 
 
 def _batch(quick: bool) -> dict:
@@ -141,20 +157,20 @@ def _against(settings: list, unit: str, quick: bool) -> dict:
 def _steps(quick: bool) -> dict:
     count = 40 if quick else 200
     step = stepper("resnet_small", 32)
-    held = {}
+    at = {}
     for i in range(1, count + 1):
         step()
         if i in (20, count):
             gc.collect()
-            held[i] = _held()
-    growth = held[count] - held[20]
-    print(f"    {held[20] / 2**20:.1f} MiB after 20 steps, {held[count] / 2**20:.1f} MiB after "
+            at[i] = held()
+    growth = at[count] - at[20]
+    print(f"    {at[20] / 2**20:.1f} MiB after 20 steps, {at[count] / 2**20:.1f} MiB after "
           f"{count}: {growth / 2**20:+.2f} MiB")
-    return {"steps": count, "bytes after 20": held[20], "bytes at the end": held[count],
+    return {"steps": count, "bytes after 20": at[20], "bytes at the end": at[count],
             "growth": growth}
 
 
-def _held() -> int:
+def held() -> int:
     """Bytes of this process in memory now."""
     fields = Path("/proc/self/statm").read_text(encoding="utf-8").split()
     return int(fields[1]) * resource.getpagesize()

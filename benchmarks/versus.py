@@ -1,13 +1,21 @@
 """Ours against PyTorch: single layers, training steps and inference of whole networks.
 
     python benchmarks/versus.py [NAME …] [--quick] [--device gpu] [--threads 2] [--rounds 7]
-                                [--memory] [--only networks|layers]
+                                [--memory] [--only networks|layers|learners]
 
 Both run in one process, in turns, on as many threads, with the same weights and the same data,
-float32. What they compute is compared first: outputs and gradients (in evaluation mode, since
-dropout draws at random). Then medians over the rounds and the quartiles between which half of them
-lie; a ratio is PyTorch's time divided by ours, the median of the rounds' own ratios. Above 1 we are
-faster. Beside it stands the rate of this machine's own matrix products, measured in the same run.
+float32. Medians over the rounds, and the quartiles between which half of them lie; a ratio is
+PyTorch's time divided by ours, the median of the rounds' own ratios. Above 1 we are faster. Beside
+it stands the rate of this machine's own matrix products, measured in the same run.
+
+What they compute is compared first (in evaluation mode, since dropout draws at random), and the run
+ends with an error if outputs are more than 1e-3 apart, of the largest, or gradients more than 2e-2,
+of their length. That is far for float32, and cannot be nearer: a ReLU or a maximum whose inputs are
+rounded across each other sends a gradient another way, on either side (im2col alone is up to 2e-2
+from float64 in a single number). In float64 the tests compare to rounding.
+
+`learners` is what somebody who learns would otherwise take: VGG-16's inference by DeZero (pip
+install dezero), and by convolutions that copy the patches of a whole batch at once.
 
 A training step is zero_grad, forward, softmax and cross-entropy, backward, and SGD with momentum
 0.9 and weight decay 5e-4. Inference is forward in evaluation mode, with nothing remembered.
@@ -18,7 +26,9 @@ Writes benchmarks/results/versus.json (or versus_gpu.json) and a figure beside i
 not measured in this run stay as they were.
 """
 import argparse
+import functools
 import json
+import math
 import os
 import platform
 import resource
@@ -30,6 +40,10 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from scaling import held
+from threadpoolctl import threadpool_limits
+
+from scratchnet.profile import matrix_rate
 
 RESULTS = Path(__file__).parent / "results"
 # name: batch, image, the goal for a training step, the goal for inference
@@ -68,12 +82,13 @@ LAYERS = {
     "LocalResponseNorm, 55²": ("LocalResponseNorm", (), (32, 96, 55, 55)),
     "Linear 9216→4096": ("Linear", (9216, 4096), (32, 9216)),
 }
+LEARNERS = ("DeZero", "whole-batch im2col")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Ours against PyTorch.")
     parser.add_argument("names", nargs="*", help="networks or layers (default: all)")
-    parser.add_argument("--only", choices=("networks", "layers"))
+    parser.add_argument("--only", choices=("networks", "layers", "learners"))
     parser.add_argument("--quick", action="store_true", help="three rounds, a quarter of the batch")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
@@ -82,13 +97,14 @@ def main() -> int:
     parser.add_argument("--memory", action="store_true", help="measure peak memory, too")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "SCRATCHNET_NUM_THREADS"):
-        os.environ[variable] = str(options.threads)     # before NumPy's library is asked to work
+    for variable in ("OMP_NUM_THREADS", "SCRATCHNET_NUM_THREADS"):
+        os.environ[variable] = str(options.threads)
+    threadpool_limits(options.threads, user_api="blas")     # NumPy's library is loaded already
     if options.child:
         return _child(*options.child)
-    known = {*NETWORKS, *LAYERS}
+    known = [*NETWORKS, *LAYERS, *LEARNERS]
     if unknown := [name for name in options.names if name not in known]:
-        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join([*NETWORKS, *LAYERS])}")
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
 
     import torch
 
@@ -108,11 +124,12 @@ def main() -> int:
 
     print(f"\n{'':26s}{'':10s}{'PyTorch':>16s}{'ours':>16s}   ratio (quartiles)  goal   GFLOP/s  "
           "difference")
-    for name in [*LAYERS, *NETWORKS]:
-        group = "networks" if name in NETWORKS else "layers"
+    for name in [*LAYERS, *LEARNERS, *NETWORKS]:
+        group = ("networks" if name in NETWORKS else "learners" if name in LEARNERS else "layers")
         if options.only not in (None, group) or (options.names and name not in options.names):
             continue
-        row = (_network if name in NETWORKS else _layer)(name, rounds, cut, options.device)
+        measure = {"networks": _network, "layers": _layer, "learners": _learner}[group]
+        row = measure(name, rounds, cut, options.device)
         if options.memory and name in NETWORKS and options.device == "cpu":
             batch = max(1, NETWORKS[name][0] // cut)
             row["memory"] = {who: _peak(who, name, batch, options.threads)
@@ -152,17 +169,19 @@ def _network(name: str, rounds: int, cut: int, device: str) -> dict:
 
     # What is computed is compared, without dropout and heads.
     y = ours.eval().forward(x)
-    value = loss.forward(y, labels)
+    loss.forward(y, labels)
     ours.zero_grad().backward(loss.backward())
     Y = theirs.eval()(X)
-    VALUE = LOSS(Y, LABELS)
-    VALUE.backward()
-    apart = {"outputs": _apart(y, Y), "loss": abs(float(value) - VALUE.item())}
+    LOSS(Y, LABELS).backward()
     mine, others = dict(ours.named_parameters()), dict(theirs.named_parameters())
     if set(mine) != set(others):        # the same order, other names
         others = dict(zip(mine, others.values(), strict=True))
-    apart["gradients"] = max(_apart(p.grad, others[key].grad) for key, p in mine.items()
-                             if others[key].grad is not None)
+    pairs = [(p.grad, others[key].grad) for key, p in mine.items() if others[key].grad is not None]
+    apart = {"outputs": _apart(y, Y), "gradients": math.sqrt(
+        sum(_length(a, b) for a, b in pairs) / sum(_length(b) for _, b in pairs))}
+    if not (apart["outputs"] <= 1e-3 and apart["gradients"] <= 2e-2):
+        raise SystemExit(f"{name}: ours and PyTorch's are apart: {apart}")
+    del Y, y, pairs
 
     sgd = optim.SGD(ours.parameters(), 1e-6, 0.9, 5e-4, form="pytorch")
     SGD = torch.optim.SGD(theirs.parameters(), 1e-6, 0.9, weight_decay=5e-4)
@@ -202,11 +221,11 @@ def _network(name: str, rounds: int, cut: int, device: str) -> dict:
     row["training"] = _race(TRAIN, train, rounds, device)
     ours.eval(), theirs.eval()
     row["inference"] = _race(INFER, infer, rounds, device)
-    rate = _matrix_rate(device)
+    rate = matrix_rate(x)
     for what, times, goal in (("training", 3, goals[0]), ("inference", 1, goals[1])):
         part = row[what]
         part |= {"goal": goal, "gflops": 2 * times * macs / part["ours"] / 1e9, "machine": rate}
-        _say(name, f"{what} ×{batch}", part, max(apart["outputs"], apart["gradients"]))
+        _say(name, f"{what} ×{batch}", part, max(apart.values()))
     return row
 
 
@@ -235,6 +254,8 @@ def _layer(name: str, rounds: int, cut: int, device: str) -> dict:
     apart = {"outputs": _apart(y, Y), "dx": _apart(dx, X.grad)} | {
         f"parameter {i}": _apart(p.grad, P.grad) for i, (p, P) in enumerate(
             zip(ours.parameters(), theirs.parameters(), strict=True))}
+    if not max(apart.values()) <= 1e-4:
+        raise SystemExit(f"{name}: ours and PyTorch's are {max(apart.values()):.1e} apart")
 
     def both() -> None:
         ours.forward(x)
@@ -254,6 +275,64 @@ def _layer(name: str, rounds: int, cut: int, device: str) -> dict:
     for what in ("forward", "forward and backward"):
         _say(name, "forward" if what == "forward" else "both", row[what], max(apart.values()))
     return row
+
+
+def _learner(name: str, rounds: int, cut: int, device: str) -> dict:
+    """VGG-16's inference, by another library or by the convolutions of most tutorials; the same
+    weights. Its time is called "torch" here, too."""
+    from scratchnet import models
+    from scratchnet.layer import no_grad
+    batch = max(1, 8 // cut)
+    ours = models.get_model("vgg16", rng=0).eval()
+    x = np.random.default_rng(0).standard_normal((batch, 3, 224, 224), dtype=np.float32)
+    if name == "DeZero":
+        np.__dict__["int"] = int    # DeZero 0.0.13 was written for an older NumPy
+        import dezero
+        from dezero.models import VGG16
+        theirs = VGG16()
+        theirs(x[:1])               # its weights are made by the first forward
+        learned = [layer for layer in theirs.__dict__.values()
+                   if isinstance(layer, dezero.layers.Layer)]
+        mine = [layer for _, layer in ours.named_layers() if hasattr(layer, "weight")]
+        for layer, LAYER in zip(mine, learned, strict=True):
+            w = layer.weight.value
+            LAYER.W.data, LAYER.b.data = w if w.ndim == 4 else w.T.copy(), layer.bias.value
+
+        def other() -> object:
+            with dezero.no_grad(), dezero.test_mode():
+                return theirs(x).data
+    else:
+        theirs = models.get_model("vgg16", rng=0).eval()
+        for _, layer in theirs.named_layers():
+            if type(layer).__name__ == "Conv2d":
+                layer.forward = functools.partial(_whole_batch, layer)
+
+        def other() -> object:
+            with no_grad():
+                return theirs.forward(x)
+
+    def infer() -> object:
+        with no_grad():
+            return ours.forward(x)
+
+    apart = _apart(infer(), other())
+    if not apart <= 1e-4:
+        raise SystemExit(f"{name}: its outputs and ours are {apart:.1e} apart")
+    row = {"batch": batch, "apart": apart, "inference": _race(other, infer, rounds, device)}
+    _say(name, f"VGG-16 ×{batch}", row["inference"], apart)
+    return row
+
+
+def _whole_batch(layer: object, x: np.ndarray) -> np.ndarray:
+    """A convolution as most tutorials have it: all patches of all images copied at once."""
+    w, (ph, pw) = layer.weight.value, layer.geometry.padding
+    (N, _, _, _), (O, _, KH, KW) = x.shape, w.shape
+    padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
+    patches = np.lib.stride_tricks.sliding_window_view(padded, (KH, KW), axis=(2, 3))
+    OH, OW = patches.shape[2:4]
+    columns = patches.transpose(0, 2, 3, 1, 4, 5).reshape(N * OH * OW, -1)
+    y = columns @ w.reshape(O, -1).T + layer.bias.value
+    return y.reshape(N, OH, OW, O).transpose(0, 3, 1, 2)
 
 
 def _race(theirs: Callable, ours: Callable, rounds: int, device: str) -> dict:
@@ -284,28 +363,26 @@ def _wait(device: str) -> None:
 
 def _apart(a: object, b: object) -> float:
     """The largest difference, relative to the largest number."""
-    from scratchnet.backend import to_host
-    a, b = to_host(a), b.detach().cpu().numpy()
+    a, b = _host(a), _host(b)
     return float(abs(a - b).max() / max(abs(b).max(), 1e-30))
+
+
+def _length(a: object, b: object = 0.0) -> float:
+    """Σ (a − b)²."""
+    return float(np.sum((_host(a) - _host(b)).astype(np.float64) ** 2))
+
+
+def _host(a: object) -> np.ndarray:
+    """A NumPy array of ours, of PyTorch's, or of a number."""
+    from scratchnet.backend import is_array, to_host
+    if is_array(a):
+        return to_host(a)
+    return np.float32(a) if isinstance(a, float) else a.detach().cpu().numpy()
 
 
 def _macs(net: object, image: tuple) -> int:
     from scratchnet.cost import summary
     return summary(net, image).macs
-
-
-def _matrix_rate(device: str) -> float:
-    """GFLOP/s of a product of 784 × 4608 by 4608 × 512 matrices, the best of ten."""
-    from scratchnet.backend import to_device
-    a, b = (to_device(np.ones(shape, np.float32), device) for shape in ((784, 4608), (4608, 512)))
-    took = []
-    for _ in range(10):
-        _wait(device)
-        start = time.perf_counter()
-        a @ b
-        _wait(device)
-        took.append(time.perf_counter() - start)
-    return 2 * 784 * 4608 * 512 / min(took) / 1e9
 
 
 def _say(name: str, what: str, part: dict, apart: float) -> None:
@@ -332,7 +409,7 @@ def _child(who: str, name: str, batch: str) -> int:
     x = np.random.default_rng(0).standard_normal((int(batch), *image), dtype=np.float32)
     labels = np.zeros(int(batch), dtype=np.int64)
     if who == "ours":
-        idle = _held()
+        idle = held()
         net, loss = models.get_model(name, rng=0), SoftmaxCrossEntropy()
         sgd = optim.SGD(net.parameters(), 1e-6, 0.9, 5e-4, form="pytorch")
         for _ in range(3):
@@ -349,7 +426,7 @@ def _child(who: str, name: str, batch: str) -> int:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         X, LABELS = torch.from_numpy(x), torch.from_numpy(labels)
         torch.nn.functional.conv2d(X[:1], torch.zeros(1, 3, 1, 1))      # start its threads
-        idle = _held()
+        idle = held()
         if name in torch_networks.TORCHVISION:
             options = {"init_weights": False} if name == "googlenet_bn" else {}
             NET = getattr(torch_networks._torchvision().models, torch_networks.TORCHVISION[name])(
@@ -368,12 +445,6 @@ def _child(who: str, name: str, batch: str) -> int:
     return 0
 
 
-def _held() -> int:
-    """Bytes in memory now."""
-    fields = Path("/proc/self/statm").read_text(encoding="utf-8").split()
-    return int(fields[1]) * resource.getpagesize()
-
-
 def _processor() -> str:
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -382,8 +453,9 @@ def _processor() -> str:
 
 
 def _figure(results: dict, path: Path) -> None:
-    """Ratios as bars, networks and layers, with a line at 1."""
+    """Ratios as bars that begin at 1, to the right where we are faster."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
     groups = [(group, whats, rows) for group, whats in (
         ("networks", ("training", "inference")), ("layers", ("forward", "forward and backward")))
         if (rows := results.get(group))]
@@ -392,15 +464,23 @@ def _figure(results: dict, path: Path) -> None:
     for axes, (_, whats, rows) in zip(
             figure.subplots(len(groups), height_ratios=heights, squeeze=False)[:, 0], groups,
             strict=True):
+        axes.set_xscale("log")
+        every = [row[what]["ratio"] for row in rows.values() for what in whats]
         for i, (what, colour) in enumerate(zip(whats, ("tab:blue", "tab:orange"), strict=True)):
-            at = np.arange(len(rows)) + 0.2 * (2 * i - 1)
-            bars = axes.barh(at, [row[what]["ratio"] for row in rows.values()], 0.38,
-                             color=colour, label=what)
-            axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=7)
+            for k, row in enumerate(rows.values()):
+                ratio, at = row[what]["ratio"], k + 0.2 * (2 * i - 1)
+                axes.barh(at, ratio - 1, 0.38, left=1, color=colour, label=what if not k else None)
+                axes.annotate(f"{ratio:.2f}", (ratio, at), xytext=(3 if ratio > 1 else -3, 0),
+                              textcoords="offset points", fontsize=7, va="center",
+                              ha="left" if ratio > 1 else "right")
         axes.axvline(1, color="0.3", lw=1)
+        ticks = [tick for tick in (0.25, 0.33, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
+                 if min(every) / 1.3 < tick < max(every) * 1.3]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set(yticks=range(len(rows)), yticklabels=list(rows), ylim=(len(rows) - 0.5, -0.5),
-                 xlabel="PyTorch's time ÷ ours; right of 1 we are faster")
-        axes.margins(x=0.1)
+                 xlim=(min(*every, 0.9) / 1.3, max(*every, 1.1) * 1.3),
+                 xlabel="PyTorch's time ÷ ours: ← slower · faster →")
         axes.legend(fontsize=8, loc="lower right")
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)

@@ -56,11 +56,11 @@ def _by_kind(name: str, batch: int, image: tuple) -> dict:
         took = forward + backward
         rows[kind] = {"layers": int(count), "forward": forward, "backward": backward,
                       "share": took / report.seconds,
-                      "gflops": 6e-9 * macs / took if macs else None}
+                      "gflops": 2e-9 * macs / took if macs else None}
         if took > 0.01 * report.seconds:
             print(f"    {int(count):3d} × {kind:26s}{forward * 1e3:8.1f} ms {backward * 1e3:7.1f} "
                   f"ms  {took / report.seconds:6.1%}"
-                  + (f"  {6e-9 * macs / took:4.0f} GFLOP/s" if macs else ""))
+                  + (f"  {2e-9 * macs / took:4.0f} GFLOP/s" if macs else ""))
     return {"batch": batch, "seconds": report.seconds, "rate": report.rate, "threads": threads(),
             "kinds": rows}
 

@@ -57,6 +57,7 @@ def main() -> int:
 def stepper(name: str, batch: int, side: int | None = None) -> Callable[[], None]:
     """Return a function that trains the network `name` for one step on made-up images."""
     from scratchnet import models, optim
+    from scratchnet.layer import parameters_only
     from scratchnet.layers import SoftmaxCrossEntropy
     net, loss = models.get_model(name, rng=0), SoftmaxCrossEntropy()
     C, H, W = models.input_shape(name)
@@ -67,7 +68,8 @@ def stepper(name: str, batch: int, side: int | None = None) -> Callable[[], None
 
     def step() -> None:
         loss.forward(net.forward(x), labels)
-        net.zero_grad().backward(loss.backward())
+        with parameters_only(net):
+            net.zero_grad().backward(loss.backward())
         sgd.step()
 
     return step

@@ -152,7 +152,7 @@ def _network(name: str, rounds: int, cut: int, device: str) -> dict:
 
     from scratchnet import models, optim
     from scratchnet.backend import to_device
-    from scratchnet.layer import no_grad
+    from scratchnet.layer import no_grad, parameters_only
     from scratchnet.layers import SoftmaxCrossEntropy
     batch, image, *goals = NETWORKS[name]
     batch = max(1, batch // cut)
@@ -193,7 +193,8 @@ def _network(name: str, rounds: int, cut: int, device: str) -> dict:
         for i, logits in enumerate(outputs):
             loss.forward(logits, labels)
             dys.append(loss.backward(1.0 if i == 0 else 0.3))
-        ours.zero_grad().backward(*dys)
+        with parameters_only(ours):         # nor does PyTorch compute the images' gradient
+            ours.zero_grad().backward(*dys)
         sgd.step()
 
     def TRAIN() -> None:
@@ -404,6 +405,7 @@ def _peak(who: str, name: str, batch: int, threads: int) -> int:
 def _child(who: str, name: str, batch: str) -> int:
     """Three training steps of one of the two; print the bytes that they needed."""
     from scratchnet import models, optim
+    from scratchnet.layer import parameters_only
     from scratchnet.layers import SoftmaxCrossEntropy
     _, image, *_ = NETWORKS[name]
     x = np.random.default_rng(0).standard_normal((int(batch), *image), dtype=np.float32)
@@ -418,7 +420,8 @@ def _child(who: str, name: str, batch: str) -> int:
             for logits in outputs if isinstance(outputs, tuple) else (outputs,):
                 loss.forward(logits, labels)
                 dys.append(loss.backward())
-            net.zero_grad().backward(*dys)
+            with parameters_only(net):
+                net.zero_grad().backward(*dys)
             sgd.step()
     else:
         import torch

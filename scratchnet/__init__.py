@@ -21,9 +21,10 @@ from scratchnet import (
 )
 from scratchnet.cost import summary
 from scratchnet.golden import verify
-from scratchnet.layer import Layer, Parameter, no_grad
+from scratchnet.layer import Layer, Parameter, no_grad, parameters_only
 
 __version__ = "0.1.0"
 
 __all__ = ["Layer", "Parameter", "data", "gradcheck", "initialization", "layers", "models", "naive",
-           "no_grad", "optim", "summary", "training", "verify", "visualize", "weights"]
+           "no_grad", "optim", "parameters_only", "summary", "training", "verify", "visualize",
+           "weights"]

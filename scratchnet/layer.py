@@ -17,6 +17,7 @@ There is no tape and no autograd: backward is written by hand, next to forward.
 """
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -60,6 +61,20 @@ def will_remember() -> bool:
     return not getattr(_mode, "forgetful", False)
 
 
+@contextmanager
+def parameters_only(model: "Layer") -> Iterator[None]:
+    """`with parameters_only(model):` backward fills the parameters' .grad, as ever, but need not
+    compute ∂L/∂x for the model's own x, and may return None for it: no training asks how the images
+    should change, and their gradient costs as much as a third of the first layer.
+    """
+    first = model.entrance()
+    outer, first.wants_dx = first.wants_dx, False
+    try:
+        yield
+    finally:
+        first.wants_dx = outer
+
+
 class Parameter:
     """A learned array `value`, and the gradient of the loss with respect to it, `grad`."""
 
@@ -83,6 +98,7 @@ class Layer:
 
     training = True
     frozen = False          # True: a fixed function, which train() leaves in evaluation mode
+    wants_dx = True         # False: see parameters_only
 
     # For the diagnosis of a wrong backward: {label: (constructor's arguments, its options,
     # shapes of the inputs)}, a plain setting and others that change one thing of it each. A
@@ -103,6 +119,11 @@ class Layer:
         output for x[n, c] into y[n, c]; else None. y may be x. Only inside no_grad: a chain of such
         layers then passes over memory once (Sequential)."""
         return None
+
+    def entrance(self) -> "Layer":
+        """Return the innermost layer whose dx is this layer's dx, unchanged: the first of a chain,
+        and of any other block the block itself."""
+        return self
 
     # ── memory between forward and backward ──────────────────────────────────────────
 

@@ -11,7 +11,8 @@ and update. Memory is what a layer remembers for its backward, in arrays that no
 remembers already; parameters are not counted.
 
 GFLOP/s are two operations for each multiply-accumulate; backward has two products for the one of
-forward. Beside them stands the rate of one large matrix product here, the most that there is.
+forward, but the first layer's has one: nobody asks for the images' gradient. Beside them stands
+the rate of one large matrix product here, the most that there is.
 """
 import argparse
 import sys
@@ -27,7 +28,7 @@ import numpy as np
 
 from scratchnet.backend import threads, to_host, xp_of
 from scratchnet.cost import arrays_in, is_innermost, macs, owner_of, whole_numbers
-from scratchnet.layer import Layer, no_grad
+from scratchnet.layer import Layer, no_grad, parameters_only
 from scratchnet.layers import SoftmaxCrossEntropy
 from scratchnet.optim import SGD
 
@@ -38,7 +39,7 @@ JOINS, LOSS, UPDATE = "(joins and splits)", "(loss)", "(update)"
 
 
 class Row(NamedTuple):
-    """One layer: seconds of forward and backward, multiply-accumulates of the batch, bytes kept."""
+    """One layer: seconds of forward and backward, multiply-accumulates of both, bytes kept."""
 
     name: str
     kind: str
@@ -80,8 +81,7 @@ class Profile(NamedTuple):
         lines = [f"{'layer':{wide}s} {'kind':18s} {'output':>15s} {'forward':>9s} {'backward':>9s} "
                  f"{'share':>6s} {'GFLOP/s':>8s} {'kept':>10s}"]
         for row in self.rows:
-            times = 3 if row.backward else 1
-            speed = f"{2e-9 * times * row.macs / row.seconds:.0f}" if row.macs else "·"
+            speed = f"{2e-9 * row.macs / row.seconds:.0f}" if row.macs else "·"
             lines.append(
                 f"{row.name:{wide}s} {row.kind:18s} {'×'.join(map(str, row.output)):>15s} "
                 f"{row.forward * 1e3:6.1f} ms {row.backward * 1e3:6.1f} ms "
@@ -170,7 +170,8 @@ def profile(model: Layer, x: Any, rounds: int = 3, training: bool = True, name: 
                 loss.forward(scores, labels)
                 dys.append(loss.backward())
             mark()
-            model.zero_grad().backward(*dys)
+            with parameters_only(model):
+                model.zero_grad().backward(*dys)
             mark()
             sgd.step()
             mark()
@@ -193,7 +194,9 @@ def profile(model: Layer, x: Any, rounds: int = 3, training: bool = True, name: 
     layers = dict(innermost)
     rows = [Row(label, type(layers[label]).__name__, outputs[label][1:],
                 *(median(part) if part else 0.0 for part in times[label]),
-                len(x) * macs(layers[label], outputs[label]), kept.get(label, 0))
+                len(x) * macs(layers[label], outputs[label]) * (
+                    1 if not training else 2 if layers[label] is model.entrance() else 3),
+                kept.get(label, 0))
             for label in order]
     whole = [median(part) for part in zip(*totals, strict=True)]
     inside = sum(row.seconds for row in rows)

@@ -5,8 +5,15 @@ import threading
 import numpy as np
 import pytest
 
-from scratchnet.layer import Layer, Parameter, expect, no_grad, remembering
-from scratchnet.layers import Linear, ReLU, Sequential
+from scratchnet.layer import (
+    Layer,
+    Parameter,
+    expect,
+    no_grad,
+    parameters_only,
+    remembering,
+)
+from scratchnet.layers import Concat, Conv2d, Linear, ReLU, Residual, Sequential
 
 
 class Weight(Layer):
@@ -91,6 +98,40 @@ def test_no_grad_nests_and_remembering_undoes_it():
             assert not remembers()
         assert not remembers()
     assert remembers()
+
+
+def test_parameters_only_leaves_out_the_dx_of_the_images_and_nothing_else():
+    def network():
+        return Sequential(Sequential(Conv2d(3, 4, 3, rng=0), ReLU()), Conv2d(4, 2, 3, rng=1))
+
+    x = np.random.default_rng(0).standard_normal((2, 3, 6, 5))
+    plain, net = network().astype("float64"), network().astype("float64")
+    dy = np.cos(plain(x))
+    net(x)
+    plain.backward(dy)
+    with parameters_only(net):
+        assert net.backward(dy) is None
+    for a, b in zip(plain.parameters(), net.parameters(), strict=True):
+        assert np.array_equal(a.grad, b.grad) and b.grad.any()
+    net(x)
+    assert net.backward(dy).shape == x.shape        # outside, as ever
+
+
+@pytest.mark.parametrize("block", [
+    lambda: Residual(Conv2d(3, 3, 1, rng=0)), lambda: Concat(Conv2d(3, 3, 1, rng=0)),
+    lambda: Sequential(ReLU(), Conv2d(3, 3, 1, rng=0))], ids=["residual", "concat", "relu first"])
+def test_parameters_only_changes_nothing_where_others_use_the_first_dx(block):
+    net, x = block(), np.ones((2, 3, 4, 4), dtype=np.float32)
+    y = net(x)
+    with parameters_only(net):
+        assert net.backward(y).shape == x.shape
+
+
+def test_parameters_only_ends_with_an_error():
+    net = Sequential(Conv2d(3, 3, 1))
+    with pytest.raises(RuntimeError, match="forward"), parameters_only(net):
+        net.backward(np.ones((2, 3, 4, 4), dtype=np.float32))
+    assert net[0].wants_dx
 
 
 def test_no_grad_ends_when_an_error_passes():

@@ -22,7 +22,8 @@ def test_a_training_step_row_by_row():
     assert [row.name for row in report.rows] == [*names, JOINS, LOSS, UPDATE]
     rows = {row.name: row for row in report.rows}
     assert rows["conv"].kind == "Conv2d" and rows["conv"].output == (4, 6, 5)
-    assert rows["conv"].macs == 2 * 4 * 6 * 5 * 27 and rows["fc"].macs == 2 * 120 * 10
+    assert rows["conv"].macs == 2 * (2 * 4 * 6 * 5 * 27)    # forward and dw: it is the first layer
+    assert rows["fc"].macs == 3 * (2 * 120 * 10)            # forward, dw and dx
     assert all(rows[name].forward > 0 and rows[name].backward > 0 for name in names)
     assert rows[LOSS].forward > 0 and rows[UPDATE].forward > 0
     assert report.batch == 2 and report.rate > 0

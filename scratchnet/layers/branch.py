@@ -113,6 +113,9 @@ class Sequential(_Named):
             dy = layer.backward(dy)
         return dy
 
+    def entrance(self) -> Layer:
+        return self[0].entrance() if type(self) is Sequential else self
+
     def _without_memory(self, x: Any) -> Any:
         """The same, where chains of layers that treat each number by itself work by parts."""
         rest = deque(self._names)

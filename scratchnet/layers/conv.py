@@ -91,6 +91,8 @@ class Conv2d(Layer):
         self.weight.grad += convolution.backward_w(x, dy, w.shape, self.geometry, self.algorithm)
         if self.bias is not None:
             self.bias.grad += dy.sum(axis=(0, 2, 3))
+        if not self.wants_dx:                   # x are the images, and only they
+            return None
         return convolution.backward_x(dy, w, x.shape, self.geometry, self.algorithm)
 
     settings = {

@@ -114,6 +114,9 @@ class GoogLeNet(Sequential):
             dx = self[name].backward(dx)
         return dx
 
+    def entrance(self) -> Layer:
+        return self[0].entrance()
+
 
 def googlenet(num_classes: int = 1000, in_channels: int = 3,
          rng: int | np.random.Generator | None = None) -> GoogLeNet:

@@ -40,7 +40,7 @@ import numpy as np
 
 from scratchnet.backend import device_of, to_device, to_host
 from scratchnet.data.loader import Loader
-from scratchnet.layer import Layer
+from scratchnet.layer import Layer, parameters_only
 from scratchnet.layers import SoftmaxCrossEntropy
 from scratchnet.optim import Optimizer, clip_by_norm, gradient_norm
 from scratchnet.training.communicator import Alone, Communicator
@@ -153,7 +153,8 @@ class Trainer:
         for head in heads:                                      # auxiliary classifiers
             self.loss.forward(head, labels)
             dys.append(self.loss.backward(weight * self.auxiliary))
-        self.model.backward(*dys)
+        with parameters_only(self.model):
+            self.model.backward(*dys)
         self.ranks.sum_gradients(self.optimizer.parameters)
         norm = (clip_by_norm(self.optimizer.parameters, self.clip) if self.clip is not None else
                 gradient_norm(self.optimizer.parameters))

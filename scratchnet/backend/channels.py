@@ -1,13 +1,11 @@
 """Channels — sums over the numbers of each channel, one pass over memory.
 
-With k any number near the mean, the m numbers x of a channel have
+    μ = 1/m · Σ x            σ² = 1/m · Σ x² − μ²            Σ dy·(x − μ) = Σ dy·x − μ · Σ dy
 
-    μ = k + 1/m · Σ (x − k)             σ² = 1/m · Σ (x − k)² − (μ − k)²
-
-With k = 0 the last difference would lose every digit where the mean is large beside σ. Here k is
-the mean of the first of the N images: σ² holds at least 1/N of (μ − k)² itself, so that at most a
-factor of N + 1 is lost in precision, and there is none to lose with one image (Chan, Golub &
-LeVeque, 1983, call such sums shifted).
+The differences on the right lose digits where μ is large beside σ: σ² has an error (μ/σ)² times
+that of a sum of its own size. So a channel whose mean is further than FAR·σ from 0 has its sums
+taken again with x − μ in the place of x, which is a second pass, or a copy; after a convolution
+hardly any channel is so far.
 """
 from typing import Any
 
@@ -19,6 +17,7 @@ from scratchnet.backend.memory import empty
 from scratchnet.backend.parallel import in_planes
 
 LONG = 512              # pixels of a map from which a row of them is long enough
+FAR = 4                 # standard deviations: 16 times the rounding of σ², at most
 
 
 def moments(x: Any) -> tuple[Any, Any]:
@@ -26,33 +25,43 @@ def moments(x: Any) -> tuple[Any, Any]:
     if kernels.serve(x):
         return kernels.moments(x)
     xp, m = xp_of(x), x.size // x.shape[1]
-    k = x[0].reshape(x.shape[1], -1).mean(axis=1)
-    plain, squares = _sums_of_centred(x, None, k)
-    shift = plain / m
-    return k + shift, xp.maximum(squares / m - shift * shift, 0)
+    plain, squares = _sums(x, x)
+    mean = plain / m
+    var = squares / m - mean * mean
+    if not xp.all(abs(mean) <= FAR * xp.sqrt(abs(var))):    # far, or NaN
+        plain, squares = _sums(None, x, mean)
+        shift = plain / m                                   # what rounding has left
+        mean, var = mean + shift, squares / m - shift * shift
+    return mean, xp.maximum(var, 0)
 
 
-def sums(dy: Any, x: Any, mean: Any) -> tuple[Any, Any]:
-    """Return Σ dy and Σ dy·(x − mean) over each channel: (C,) each."""
+def sums(dy: Any, x: Any, mean: Any, inv_std: Any) -> tuple[Any, Any]:
+    """Return Σ dy and Σ dy·(x − mean)·inv_std over each channel: (C,) each."""
     if kernels.serve(dy, x, mean):
-        return kernels.sums(dy, x, mean)
-    return _sums_of_centred(x, dy, mean)
+        plain, products = kernels.sums(dy, x, mean)
+    elif xp_of(x).all(abs(mean * inv_std) <= FAR):
+        plain, products = _sums(dy, x)
+        products = products - mean * plain
+    else:
+        plain, products = _sums(dy, x, mean)
+    return plain, products * inv_std
 
 
-def _sums_of_centred(x: Any, dy: Any, k: Any) -> tuple[Any, Any]:
-    """Σ (x − k) and Σ (x − k)², or Σ dy and Σ dy·(x − k): (C,) each."""
+def _sums(dy: Any, x: Any, k: Any = None) -> tuple[Any, Any]:
+    """Σ dy and Σ dy·(x − k) over each channel: (C,) each. k is 0 if it is None; dy is x − k."""
     xp, (N, C, H, W) = xp_of(x), x.shape
-    ones, k_ = xp.ones(H * W, dtype=x.dtype), per_pixel(k, x)
+    k_ = None if k is None else per_pixel(k, x)
     plain, products = (xp.empty((N, C), dtype=x.dtype) for _ in range(2))
 
     def of_planes(n: slice, c: slice) -> None:
-        centred = xp.subtract(x[n, c], k_[c], out=empty(xp, x[n, c].shape, x.dtype))
+        centred = x[n, c] if k is None else xp.subtract(
+            x[n, c], k_[c], out=empty(xp, x[n, c].shape, x.dtype))
         a, b = (z.reshape(*z.shape[:2], H * W) for z in (
             centred, centred if dy is None else dy[n, c]))
-        plain[n, c] = xp.matmul(b, ones)
+        plain[n, c] = xp.einsum("ncp->nc", b)
         products[n, c] = xp.einsum("ncp,ncp->nc", a, b)
 
-    in_planes(of_planes, x, 4)
+    in_planes(of_planes, x, 3)
     return plain.sum(axis=0), products.sum(axis=0)
 
 

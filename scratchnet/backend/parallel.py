@@ -38,7 +38,7 @@ from threadpoolctl import ThreadpoolController
 from scratchnet.backend.memory import empty
 
 TILE = 512 << 10        # bytes of an array at once; with what is computed, within a core's cache
-PLANES = 1 << 20        # the same, where each part is worked on in many short calls
+PLANES = 2 << 20        # the same, where each part is worked on in many short calls
 SMALL = 1 << 20         # bytes to pass over from which a second thread is worth its start
 WORTH = 4 << 20         # multiply-adds from which it is
 PATIENCE = 5e-5         # seconds

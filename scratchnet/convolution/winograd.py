@@ -62,9 +62,11 @@ def fits(w_shape: tuple, geometry: Geometry, dtype: Any) -> bool:
 
 
 def pays(x_shape: tuple, w_shape: tuple, geometry: Geometry) -> bool:
-    """Whether it is the fastest, as measured: U needs pixels to pay for it, copying channels."""
+    """Whether it is the fastest, as measured: U needs pixels to pay for it, copying channels, and
+    small maps spoil many of their tiles at the edge."""
     N, _, H, W = x_shape
-    return min(w_shape[:2]) >= 128 * geometry.groups and min(H, W) >= 12 and N * H * W >= 2048
+    channels, side = min(w_shape[:2]), min(H, W)
+    return N * H * W >= 1536 and (channels >= 96 and side >= 12 or channels >= 32 and side >= 24)
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:

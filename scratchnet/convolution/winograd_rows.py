@@ -54,8 +54,8 @@ def fits(w_shape: tuple, geometry: Geometry, dtype: Any) -> bool:
 def pays(x_shape: tuple, w_shape: tuple, geometry: Geometry) -> bool:
     """Whether it is faster than im2col, as measured: with enough channels, and pixels for U."""
     N, _, H, W = x_shape
-    return (min(w_shape[0] // geometry.groups, w_shape[1]) >= 16 and min(H, W) >= 4
-            and N * H * W >= 256)
+    return (min(w_shape[0] // geometry.groups, w_shape[1]) >= 12 and min(H, W) >= 4
+            and N * H * W >= 1024)
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:

@@ -90,8 +90,7 @@ class BatchNorm2d(Layer):
         x, mean, inv_std, trained_on_batch = self.recall(dy)
         xp, m, gamma = xp_of(dy), dy.size // self.num_features, self.weight.value
 
-        dbeta, dgamma = sums(dy, x, mean)                           # Σ dy, Σ dy·(x − μ)
-        dgamma *= inv_std                                           # Σ dy·x̂
+        dbeta, dgamma = sums(dy, x, mean, inv_std)                  # Σ dy, Σ dy·x̂
         self.bias.grad += dbeta
         self.weight.grad += dgamma
 

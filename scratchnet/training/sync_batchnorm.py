@@ -73,8 +73,7 @@ class SyncBatchNorm2d(BatchNorm2d):
 
     def backward(self, dy: Any) -> Any:
         x, mean, inv_std, M = self.recall(dy)                       # M is False after .eval()
-        dbeta, dgamma = sums(dy, x, mean)                           # (C,), of this rank
-        dgamma *= inv_std
+        dbeta, dgamma = sums(dy, x, mean, inv_std)                  # (C,), of this rank
         self.bias.grad += dbeta
         self.weight.grad += dgamma
 

@@ -374,10 +374,12 @@ def test_a_depthwise_convolution_makes_no_columns(monkeypatch):
 
 @pytest.mark.parametrize("shape, w_shape, geometry, expected", [
     ((8, 3, 64, 64), (64, 3, 11, 11), Geometry((4, 4), (2, 2)), space_to_depth),
-    ((8, 3, 64, 64), (64, 3, 7, 7), Geometry((2, 2), (3, 3)), im2col),
+    ((8, 3, 64, 64), (64, 3, 7, 7), Geometry((2, 2), (3, 3)), space_to_depth),
     ((8, 64, 32, 32), (64, 64, 3, 3), Geometry((2, 2), (1, 1)), im2col),
-    ((8, 64, 32, 32), (64, 64, 3, 3), Geometry(padding=(1, 1)), winograd_rows),
-    ((8, 128, 32, 32), (128, 128, 3, 3), Geometry(padding=(1, 1)), winograd),
+    ((8, 64, 16, 16), (64, 64, 3, 3), Geometry(padding=(1, 1)), winograd_rows),
+    ((8, 64, 32, 32), (64, 64, 3, 3), Geometry(padding=(1, 1)), winograd),
+    ((8, 128, 14, 14), (128, 128, 3, 3), Geometry(padding=(1, 1)), winograd),
+    ((8, 512, 7, 7), (512, 512, 3, 3), Geometry(padding=(1, 1)), im2col),
     ((8, 8, 32, 32), (8, 8, 3, 3), Geometry(padding=(1, 1)), im2col),
     ((8, 64, 32, 32), (64, 1, 3, 3), Geometry((2, 2), (1, 1), groups=64), depthwise_strips),
     ((1, 64, 7, 7), (64, 1, 3, 3), Geometry(padding=(1, 1), groups=64), depthwise)])
@@ -405,7 +407,7 @@ def test_choose(w_shape, geometry, expected):
 
 
 def test_local_convolutions_spread_nothing_beyond_the_window():
-    x, w = np.zeros((2, 16, 12, 12), np.float32), np.ones((16, 16, 3, 3), np.float32)
+    x, w = np.zeros((8, 16, 12, 12), np.float32), np.ones((16, 16, 3, 3), np.float32)
     x[0, 0, 5, 6] = np.nan
     seen = np.zeros((12, 12), bool)
     seen[4:7, 5:8] = True

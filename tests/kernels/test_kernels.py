@@ -247,12 +247,13 @@ def test_moments_and_sums_of_channels(cupy, launch, shape, dtype):
     rng = np.random.default_rng(0)
     x = (1000 + rng.standard_normal(shape)).astype(dtype)
     dy, mean = rng.standard_normal(shape).astype(dtype), x.mean(axis=(0, 2, 3))
+    inv_std = np.linspace(1, 2, shape[1]).astype(dtype)
     exact = x.astype("float64")
     mu, var = (to_host(a) for a in channels.moments(cupy.asarray(x)))
     np.testing.assert_allclose(mu, exact.mean(axis=(0, 2, 3)), rtol=3e-7)
     np.testing.assert_allclose(var, exact.var(axis=(0, 2, 3)), rtol=1e-4)
-    for ours, expected in zip(channels.sums(*map(cupy.asarray, (dy, x, mean))),
-                              channels.sums(dy, x, mean), strict=True):
+    for ours, expected in zip(channels.sums(*map(cupy.asarray, (dy, x, mean, inv_std))),
+                              channels.sums(dy, x, mean, inv_std), strict=True):
         equal(ours, expected, dtype)
 
 

@@ -43,6 +43,7 @@ SMALL = 1 << 20         # bytes to pass over from which a second thread is worth
 WORTH = 4 << 20         # multiply-adds from which it is
 PATIENCE = 5e-5         # seconds
 SHORT = 256             # numbers
+LONG_SUM = 128          # numbers in each sum, from which a product is worth a copy of its result
 EACH = 4                # parts for each thread, where nothing is lost by cutting: cores are not
                         # equally fast, least of all where others use them, too
 
@@ -184,13 +185,16 @@ def product(a: Any, b: Any) -> Any:
         return a @ b
     (M, K), N = a.shape, b.shape[1]
     y = empty(np, (M, N), np.result_type(a, b))
+    aT = np.ascontiguousarray(a.T) if M < N and K >= LONG_SUM else None
 
     def part(first: int, last: int) -> None:
         some = slice(first, last)
         if M >= N:
             np.matmul(a[some], b, out=y[some])
-        else:
+        elif aT is None:
             np.matmul(a, b[:, some], out=y[:, some])
+        else:           # (bᵀ · aᵀ)ᵀ: BLAS copies the second matrix, so let it be the small one
+            y[:, some] = np.matmul(b[:, some].T, aT).T
 
     spread(part, max(M, N), M * K * N > WORTH)
     return y

@@ -81,10 +81,13 @@ class BatchNorm2d(Layer):
     def by_parts(self, x: Any, y: Any) -> Callable | None:
         if self.training or type(self) is not BatchNorm2d:
             return None
-        gamma, beta = self.weight.value, self.bias.value
-        expect(self, x, "N", self.num_features, "H", "W", weight=gamma)
-        scale = gamma / xp_of(x).sqrt(self.running_var + self.eps)
-        return _affine(x, scale, beta - self.running_mean * scale, y)
+        expect(self, x, "N", self.num_features, "H", "W", weight=self.weight.value)
+        return _affine(x, *self.scale_and_shift(), y)
+
+    def scale_and_shift(self) -> tuple[Any, Any]:
+        """In evaluation y = scale · x + shift: (C,) each."""
+        scale = self.weight.value / xp_of(self.running_var).sqrt(self.running_var + self.eps)
+        return scale, self.bias.value - self.running_mean * scale
 
     def backward(self, dy: Any) -> Any:
         x, mean, inv_std, trained_on_batch = self.recall(dy)

@@ -35,6 +35,7 @@ from scratchnet.backend import (
     xp_of,
 )
 from scratchnet.layer import Layer, expect, in_layer, will_remember
+from scratchnet.layers.batchnorm import BatchNorm2d
 from scratchnet.layers.conv import Conv2d
 from scratchnet.layers.linear import Linear
 
@@ -128,9 +129,22 @@ class Sequential(_Named):
                 name = rest.popleft()
                 layer = self[name]
                 with in_layer(name):
-                    x = layer(x)
+                    if type(x) is np.ndarray and self._norm_goes_into(layer, rest):
+                        x = layer.forward_scaled(x, *self[rest.popleft()].scale_and_shift())
+                    else:
+                        x = layer(x)
                 ours = type(layer) in (Conv2d, Linear) and not _is_watched(layer)
         return x
+
+    def _norm_goes_into(self, conv: Layer, rest: deque[str]) -> bool:
+        """Whether `conv` is a convolution and after it comes a batch norm in evaluation, a straight
+        line for each channel: it costs nothing in the filters, and a pass over the maps after them.
+        """
+        norm = self[rest[0]] if rest else None
+        return (type(conv) is Conv2d and type(norm) is BatchNorm2d and not norm.training
+                and norm.num_features == conv.out_channels
+                and norm.weight.value.dtype == conv.weight.value.dtype
+                and not _is_watched(conv) and not _is_watched(norm))
 
     def _by_parts(self, x: Any, rest: deque[str], ours: bool) -> Any:
         """Take those next layers off `rest` that can work by parts, and run them together, on one

@@ -84,6 +84,14 @@ class Conv2d(Layer):
         self.remember(x, y=y)           # not the columns: they are cheap to copy again
         return y
 
+    def forward_scaled(self, x: Any, scale: Any, shift: Any) -> Any:
+        """scale · y + shift for each channel, (O,) both, at the price of y: (scale · w) ∗ x. Only
+        inside no_grad."""
+        self._check(x)
+        w = self.weight.value * scale[:, None, None, None]
+        b = shift if self.bias is None else self.bias.value * scale + shift
+        return convolution.forward(x, w, self.geometry, b, self.algorithm)
+
     def backward(self, dy: Any) -> Any:
         x, = self.recall(dy)
         w = self.weight.value

@@ -118,3 +118,55 @@ def test_errors_say_where():
     for _ in range(2):
         with no_grad(), pytest.raises(ValueError, match=r"^in bn: BatchNorm2d\(5\) expects"):
             net(images(np.float32))
+
+
+# ── a batch norm in the filters before it ────────────────────────────────────────────────
+
+
+def conv_and_norm(**options):
+    net = Sequential(conv=Conv2d(2, 4, 3, rng=0, **options), bn=BatchNorm2d(4)).astype(np.float64)
+    if net.conv.bias is not None:
+        net.conv.bias.value[...] = [1, -2, 3, 0]
+    net.bn.weight.value[...], net.bn.bias.value[...] = [2, -1, 0, 0.5], [1, 2, -3, 4]
+    net(images())                               # running averages that are not 0 and 1
+    return net.eval()
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"groups": 2, "stride": 2, "padding": 1}],
+                         ids=str)
+def test_a_norm_after_a_convolution_goes_into_its_filters(options, monkeypatch):
+    net, x = conv_and_norm(**options), images()
+    y, state = net(x), net.state_dict()
+    monkeypatch.setattr(BatchNorm2d, "by_parts", lambda *_: pytest.fail("a pass of its own"))
+    monkeypatch.setattr(BatchNorm2d, "forward", lambda *_: pytest.fail("a pass of its own"))
+    with no_grad():
+        np.testing.assert_allclose(net(x), y, rtol=1e-13, atol=1e-13)
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, state[name])       # the filters stay what they were
+
+
+def test_a_norm_in_training_or_watched_stays_where_it_is():
+    net, x = conv_and_norm(), images()
+    net.bn.train()
+    with no_grad():
+        y = net(x)
+    np.testing.assert_allclose(y.mean(axis=(0, 2, 3)), net.bn.bias.value, atol=1e-12)
+    net.eval()
+    for layer in (net.conv, net.bn):
+        seen, own = [], layer.forward
+        layer.forward = lambda x, own=own, seen=seen: seen.append(1) or own(x)
+        with no_grad():
+            y = net(x)
+        del layer.forward
+        np.testing.assert_allclose(y, net(x), rtol=1e-13, atol=1e-13)
+        assert seen == [1]
+
+
+def test_a_norm_of_another_width_is_refused_in_the_same_words():
+    net = Sequential(conv=Conv2d(2, 4, 3), bn=BatchNorm2d(3)).eval()
+    x = images(np.float32)
+    with pytest.raises(ValueError) as usual:
+        net(x)
+    with no_grad(), pytest.raises(ValueError) as folded:
+        net(x)
+    assert str(folded.value) == str(usual.value) and "in bn" in str(usual.value)

@@ -348,8 +348,8 @@ print(f"{chosen} with {threads()} threads: {speeds['the same, all cores']:,.0f} 
 # 11×11 pixels of 3 channels, 4 apart: `space_to_depth.py` makes one pixel with 48 channels of every
 # 4×4, and then it is a 3×3 convolution with stride 1, for `winograd_rows`. And a depthwise
 # convolution has no sum over channels, so no matrix product: `depthwise_strips.py` writes each
-# filter sixteen times into a matrix that is zero elsewhere. It computes six times as much as it
-# needs to, mostly with zeros, and is faster than nine passes over memory.
+# filter up to sixteen times into a matrix that is zero elsewhere. It computes five to six times as
+# much as it needs to, mostly with zeros; see whether that is faster than nine passes over memory.
 
 # %%
 def compare(name: str, plain: str, shape: tuple, filters: tuple, geometry: Geometry) -> None:

@@ -117,7 +117,8 @@ class Layer:
     def by_parts(self, x: Any, y: Any) -> Callable | None:
         """For layers that treat each number by itself: return work(n, c), which puts this layer's
         output for x[n, c] into y[n, c]; else None. y may be x. Only inside no_grad: a chain of such
-        layers then passes over memory once (Sequential)."""
+        layers then passes over memory once (Sequential), and their forward is not called. So a
+        subclass that changes forward must not inherit it: ask `type(self) is …` first."""
         return None
 
     def entrance(self) -> "Layer":

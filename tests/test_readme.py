@@ -1,4 +1,5 @@
 """The README's Python runs as printed, top to bottom, and says what it says there."""
+import json
 import re
 from pathlib import Path
 
@@ -44,6 +45,20 @@ def test_the_table_of_families_lists_every_network():
     assert set(models.list_models()) - short - bn <= listed
     count = len([name for name in models.list_models() if not name.endswith("_small")])
     assert count == 47 and "Forty-seven published networks" in text
+
+
+def test_the_speeds_are_those_that_were_measured():
+    text = README.read_text(encoding="utf-8")
+    path = README.parent / "benchmarks" / "results" / "versus.json"
+    networks = json.loads(path.read_text(encoding="utf-8"))["networks"]
+    table = text[text.index("| | batch | training step | inference |"):]
+    rows = [line for line in table[:table.index("\n\n")].splitlines() if line[-2].isdigit() or
+            line.rstrip(" |")[-1].isdigit()]
+    shown = sorted(row.split(" | ", 1)[1] for row in rows)
+    assert shown == sorted(f"{row['batch']} | {row['training']['ratio']:.2f} | "
+                           f"{row['inference']['ratio']:.2f} |" for row in networks.values())
+    memory = [row["memory"]["ours"] / row["memory"]["torch"] for row in networks.values()]
+    assert f"memory is {min(memory):.2f} to {max(memory):.2f} times PyTorch's" in text
 
 
 def test_the_commands_it_shows_run(tmp_path, monkeypatch, capsys):

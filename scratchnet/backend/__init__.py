@@ -11,14 +11,13 @@ from scratchnet.backend.arrays import (
     why_no_gpu,
     xp_of,
 )
-from scratchnet.backend.channels import moments, per_pixel, sums
+from scratchnet.backend.channels import moments, near_zero, per_pixel, sums
 from scratchnet.backend.memory import Workspace, empty, empty_like
 from scratchnet.backend.parallel import (
     EACH,
     WORTH,
     in_planes,
     in_tiles,
-    planes,
     product,
     spread,
     threads,
@@ -26,5 +25,5 @@ from scratchnet.backend.parallel import (
 
 __all__ = ["EACH", "WORTH", "Workspace", "add", "asarray_like", "best_device", "describe_device",
            "device_of", "empty", "empty_like", "in_planes", "in_tiles", "is_array", "moments",
-           "multiply", "per_pixel", "planes", "product", "spread", "sums", "threads", "to_device",
-           "to_host", "why_no_gpu", "xp_of"]
+           "multiply", "near_zero", "per_pixel", "product", "spread", "sums", "threads",
+           "to_device", "to_host", "why_no_gpu", "xp_of"]

@@ -25,6 +25,8 @@ def moments(x: Any) -> tuple[Any, Any]:
     if kernels.serve(x):
         return kernels.moments(x)
     xp, m = xp_of(x), x.size // x.shape[1]
+    if x.dtype == np.float16:                               # sums like these end above 65504
+        return x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))
     plain, squares = _sums(x, x)
     mean = plain / m
     var = squares / m - mean * mean
@@ -35,11 +37,17 @@ def moments(x: Any) -> tuple[Any, Any]:
     return mean, xp.maximum(var, 0)
 
 
+def near_zero(mean: Any, inv_std: Any) -> bool:
+    """Whether no mean is further than FAR standard deviations from 0, so that what is done with
+    x − μ may be done with x and with μ apart."""
+    return bool((abs(mean) <= FAR / inv_std).all())
+
+
 def sums(dy: Any, x: Any, mean: Any, inv_std: Any) -> tuple[Any, Any]:
     """Return Σ dy and Σ dy·(x − mean)·inv_std over each channel: (C,) each."""
     if kernels.serve(dy, x, mean):
         plain, products = kernels.sums(dy, x, mean)
-    elif xp_of(x).all(abs(mean * inv_std) <= FAR):
+    elif near_zero(mean, inv_std):
         plain, products = _sums(dy, x)
         products = products - mean * plain
     else:

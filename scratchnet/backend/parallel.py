@@ -1,7 +1,7 @@
-"""Parallel — one part of a batch for each core, one thread of BLAS inside.
+"""Parallel — parts of a batch for the cores to take, one thread of BLAS inside.
 
-    spread(work, n)         work(0, n/2) here, work(n/2, n) on a second thread, …
-    in_tiles, in_planes     … on parts of an array that fit into a core's cache
+    spread(work, n)         work(0, n/2) and work(n/2, n), each by the core that is free first
+    in_tiles, in_planes     the same with parts of an array that fit into a core's cache
     product(a, b)           a · b, so spread
 
 NumPy lets go of Python's lock while it computes, so threads are enough. Each part is a contiguous
@@ -291,6 +291,8 @@ def _after_fork() -> None:
     global _lock, _calls, _running
     if _running:
         sys.setswitchinterval(_interval)
+        for library, had in _before:
+            library.set_num_threads(had)
     _lock, _calls, _running = threading.Lock(), SimpleQueue(), 0
     _helpers.clear()
     _cores.cache_clear()

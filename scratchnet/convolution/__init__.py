@@ -10,7 +10,8 @@
     depthwise_strips    the same by matrix products all the same, in float32 on the CPU
     winograd    3×3 with stride 1, in float32 on the CPU: a quarter of the multiplications
     winograd_rows       the same along one axis, 2×2 to 5×5, groups too: half of them, less to copy
-    space_to_depth      AlexNet's 11×11 with stride 4 as a 3×3 with stride 1, for winograd_rows
+    space_to_depth      11×11 with stride 4 (AlexNet) and 7×7 with stride 2 (ResNet) as 3×3 and 4×4
+                        with stride 1, for winograd_rows
 """
 import threading
 from collections.abc import Iterator
@@ -45,7 +46,8 @@ _mode = threading.local()
 @contextmanager
 def local() -> Iterator[None]:
     """`with local():` no number depends on pixels that its filter does not look at, not even by
-    rounding or NaN. (Winograd mixes the pixels of a tile: NaN in one is NaN in 16 outputs.)"""
+    rounding or NaN. (Winograd mixes the pixels of a tile: NaN in one is NaN in 16 outputs; so do
+    depthwise_strips, and space_to_depth by way of winograd_rows.)"""
     outer, _mode.local = getattr(_mode, "local", False), True
     try:
         yield
@@ -53,13 +55,16 @@ def local() -> Iterator[None]:
         _mode.local = outer
 
 
-def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str | None = None
-           ) -> ModuleType:
-    """Return the algorithm that is fastest for images (or output gradients) like x; or the one
-    that is asked for by name.
+def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str | None = None,
+           x_shape: tuple[int, ...] | None = None) -> ModuleType:
+    """Return the algorithm that is fastest for images like x, or for output gradients like x of
+    images of x_shape; or the one that is asked for by name.
 
-    Raises ValueError for a name that is unknown, or one that cannot compute this convolution.
+    Within `local()` a name whose algorithm mixes pixels counts as no name. Raises ValueError for a
+    name that is unknown, or one that cannot compute this convolution.
     """
+    local_ = getattr(_mode, "local", False)
+    x_shape = x.shape if x_shape is None else x_shape
     fast = {module: xp_of(x) is np and module.fits(w_shape, geometry, x.dtype)
             for module in (depthwise_strips, space_to_depth, winograd, winograd_rows)}
     depthwise_ = geometry.groups == w_shape[0] and w_shape[1] == 1
@@ -69,12 +74,12 @@ def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str 
         if not possible.get(ALGORITHMS.get(algorithm)):
             can = ", ".join(name for name, module in ALGORITHMS.items() if possible[module])
             raise ValueError(f"algorithm {algorithm!r} cannot compute this convolution; {can} can")
-        return ALGORITHMS[algorithm]
+        if not (local_ and ALGORITHMS[algorithm] in fast):
+            return ALGORITHMS[algorithm]
     if possible[pointwise]:
         return pointwise
     for module, fits in fast.items():
-        if fits and not getattr(_mode, "local", False) and module.pays(
-                x.shape, w_shape, geometry):
+        if fits and not local_ and module.pays(x_shape, w_shape, geometry):
             return module
     return depthwise if depthwise_ and geometry.groups > 1 else im2col
 
@@ -88,7 +93,7 @@ def forward(x: Any, w: Any, geometry: Geometry, b: Any = None, algorithm: str | 
 def backward_x(dy: Any, w: Any, x_shape: tuple[int, ...], geometry: Geometry,
                algorithm: str | None = None) -> Any:
     """Return dx (N, C, H, W)."""
-    return choose(dy, w.shape, geometry, algorithm).backward_x(dy, w, x_shape, geometry)
+    return choose(dy, w.shape, geometry, algorithm, x_shape).backward_x(dy, w, x_shape, geometry)
 
 
 def backward_w(x: Any, dy: Any, w_shape: tuple[int, ...], geometry: Geometry,

@@ -17,7 +17,8 @@ dx is the same convolution of dy, its pixels s apart with zeros between them, by
 by 180°. dw is a sum over all pixels for each tap, and there depthwise.py is no slower.
 
 Shapes:  as in depthwise.py.  Within a tile: channels, images, strips, rows, columns.
-The zeros of T are multiplied, too: NaN or ∞ in a pixel spoils the row of its strip.
+The zeros of T are multiplied, too: NaN or ∞ in a pixel spoils all outputs of its strip (of two, at
+their seam) in the rows that look at it.
 """
 from typing import Any, NamedTuple
 
@@ -94,7 +95,7 @@ class _Cut(NamedTuple):
     S: int              # output columns of each
     V: int              # columns of pixels that they see
     rows: int           # of pixels in memory for each strip
-    turns: int          # m
+    turns: int          # m of them
     KH: int
     every: tuple
     stride: tuple

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet import kernels
-from scratchnet.backend import empty_like, in_planes, moments, per_pixel, sums, xp_of
+from scratchnet.backend import empty_like, in_planes, moments, near_zero, per_pixel, sums, xp_of
 from scratchnet.convolution import whole
 from scratchnet.layer import Layer, Parameter, expect
 
@@ -74,7 +74,7 @@ class BatchNorm2d(Layer):
             mean, var = self.running_mean, self.running_var
 
         inv_std = 1 / xp.sqrt(var + self.eps)
-        y = _normalise(x, mean, gamma * inv_std, beta)
+        y = _normalise(x, mean, inv_std, gamma, beta)
         self.remember(x, mean, inv_std, self.training, y=y)         # x̂ = (x − μ) · inv_std
         return y
 
@@ -82,11 +82,15 @@ class BatchNorm2d(Layer):
         if self.training or type(self) is not BatchNorm2d:
             return None
         expect(self, x, "N", self.num_features, "H", "W", weight=self.weight.value)
-        return _affine(x, *self.scale_and_shift(), y)
+        inv_std = 1 / xp_of(x).sqrt(self.running_var + self.eps)
+        return _affine(x, self.running_mean, inv_std, self.weight.value, self.bias.value, y)
 
-    def scale_and_shift(self) -> tuple[Any, Any]:
-        """In evaluation y = scale · x + shift: (C,) each."""
-        scale = self.weight.value / xp_of(self.running_var).sqrt(self.running_var + self.eps)
+    def scale_and_shift(self) -> tuple[Any, Any] | None:
+        """In evaluation y = scale · x + shift, (C,) each; None where that would lose digits."""
+        inv_std = 1 / xp_of(self.running_var).sqrt(self.running_var + self.eps)
+        if self.training or not near_zero(self.running_mean, inv_std):
+            return None
+        scale = self.weight.value * inv_std
         return scale, self.bias.value - self.running_mean * scale
 
     def backward(self, dy: Any) -> Any:
@@ -124,21 +128,29 @@ class BatchNorm2d(Layer):
         return f"BatchNorm2d({self.num_features})"
 
 
-def _normalise(x: Any, mean: Any, scale: Any, beta: Any) -> Any:
-    """(x − μ) · scale + β, which is γ · x̂ + β with scale = γ/√(σ²+ε)."""
-    if kernels.serve(x):
+def _normalise(x: Any, mean: Any, inv_std: Any, gamma: Any, beta: Any) -> Any:
+    """γ · (x − μ)/√(σ²+ε) + β."""
+    scale = gamma * inv_std
+    if kernels.serve(x, mean, scale, beta):
         return kernels.normalise(x, mean, scale, beta)
     y = empty_like(x)
-    in_planes(_affine(x, scale, beta - mean * scale, y), x, 2)
+    in_planes(_affine(x, mean, inv_std, gamma, beta, y), x, 3)
     return y
 
 
-def _affine(x: Any, scale: Any, shift: Any, y: Any) -> Callable:
-    """work(n, c), which puts x · scale + shift into y, for a few images, or channels of one."""
-    xp, scale_, shift_ = xp_of(x), per_pixel(scale, x), per_pixel(shift, x)
+def _affine(x: Any, mean: Any, inv_std: Any, gamma: Any, beta: Any, y: Any) -> Callable:
+    """work(n, c), which puts γ · (x − μ)/√(σ²+ε) + β into y, for a few images, or channels of one:
+    a product and a sum, or where μ is far from 0, first of all x − μ."""
+    xp, scale = xp_of(x), gamma * inv_std
+    near = near_zero(mean, inv_std)
+    mean_, scale_, shift_ = (per_pixel(a, x) for a in (
+        mean, scale, beta - mean * scale if near else beta))
 
     def work(n: slice, c: slice) -> None:
-        y_n = xp.multiply(x[n, c], scale_[c], out=y[n, c])
+        y_n = xp.multiply(x[n, c], scale_[c], out=y[n, c]) if near else \
+            xp.subtract(x[n, c], mean_[c], out=y[n, c])
+        if not near:
+            y_n *= scale_[c]
         y_n += shift_[c]
 
     return work
@@ -146,7 +158,7 @@ def _affine(x: Any, scale: Any, shift: Any, y: Any) -> Callable:
 
 def _shares(dy: Any, x: Any, mean: Any, scale: Any, through_mean: Any, through_var: Any) -> Any:
     """scale · (dy − dβ/m − (x − μ) · dγ/(m·√(σ²+ε)))."""
-    if kernels.serve(dy):
+    if kernels.serve(dy, x, mean, scale, through_mean, through_var):
         return kernels.normalise_backward(dy, x, mean, scale, through_mean, through_var)
     xp, dx = xp_of(dy), empty_like(dy)
     scale_, beside_x, rest = (per_pixel(a, x) for a in (

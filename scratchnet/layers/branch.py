@@ -123,34 +123,37 @@ class Sequential(_Named):
         ours = False                        # is x new, and nobody else has it?
         while rest:
             if type(x) is np.ndarray:       # on the CPU, and not of a class that watches
-                y = self._by_parts(x, rest, ours)
-                x, ours = y, ours or y is not x
+                x = self._by_parts(x, rest, ours)
             if rest:
                 name = rest.popleft()
                 layer = self[name]
                 with in_layer(name):
-                    if type(x) is np.ndarray and self._norm_goes_into(layer, rest):
-                        x = layer.forward_scaled(x, *self[rest.popleft()].scale_and_shift())
-                    else:
+                    line = self._norm_after(layer, rest) if type(x) is np.ndarray else None
+                    if line is None:
                         x = layer(x)
+                    else:
+                        x = layer.forward_scaled(x, *line)
+                        rest.popleft()
                 ours = type(layer) in (Conv2d, Linear) and not _is_watched(layer)
         return x
 
-    def _norm_goes_into(self, conv: Layer, rest: deque[str]) -> bool:
-        """Whether `conv` is a convolution and after it comes a batch norm in evaluation, a straight
-        line for each channel: it costs nothing in the filters, and a pass over the maps after them.
-        """
+    def _norm_after(self, conv: Layer, rest: deque[str]) -> tuple[Any, Any] | None:
+        """Scale and shift of the batch norm after a convolution, in evaluation a straight line for
+        each channel: in the filters it costs nothing, and after them a pass over the maps."""
         norm = self[rest[0]] if rest else None
-        return (type(conv) is Conv2d and type(norm) is BatchNorm2d and not norm.training
+        if (type(conv) is Conv2d and type(norm) is BatchNorm2d
                 and norm.num_features == conv.out_channels
                 and norm.weight.value.dtype == conv.weight.value.dtype
-                and not _is_watched(conv) and not _is_watched(norm))
+                and not _is_watched(conv) and not _is_watched(norm)):
+            return norm.scale_and_shift()
+        return None
 
     def _by_parts(self, x: Any, rest: deque[str], ours: bool) -> Any:
         """Take those next layers off `rest` that can work by parts, and run them together, on one
         part of x after the other; into x itself if it is ours."""
         y, works = x, []
-        while rest and not _is_watched(layer := self[rest[0]]):
+        while (rest and type(layer := self[rest[0]]).by_parts is not Layer.by_parts
+                and not _is_watched(layer)):
             with in_layer(rest[0]):
                 into = y if works or ours else empty_like(x)
                 work = layer.by_parts(y, into)

@@ -138,7 +138,8 @@ def _like(head: Linear | Conv2d, num_classes: int, rng: np.random.Generator) -> 
     bias = head.bias is not None
     if isinstance(head, Linear):
         return Linear(head.in_features, num_classes, bias, rng=rng)
-    return Conv2d(head.in_channels, num_classes, head.kernel_size, *head.geometry, bias, rng=rng)
+    return Conv2d(head.in_channels, num_classes, head.kernel_size, *head.geometry, bias, rng=rng,
+                  algorithm=head.algorithm)
 
 
 def _heads(model: Layer) -> Iterator[tuple[str, Layer, list[tuple[str, Layer]]]]:

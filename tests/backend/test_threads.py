@@ -162,6 +162,29 @@ sys.exit(os.waitstatus_to_exitcode(status))
     assert run.returncode == 7
 
 
+def test_a_child_forked_meanwhile_has_its_blas_threads_back():
+    program = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import numpy
+from threadpoolctl import threadpool_info
+from scratchnet.backend import spread
+def count():
+    return [library["num_threads"] for library in threadpool_info()]
+before = count()
+def work(first, last):
+    child = os.fork()
+    if child == 0:
+        os._exit(7 if count() == before else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+codes = spread(work, 1)
+sys.exit(codes[0])
+"""
+    run = subprocess.run([sys.executable, "-c", program], timeout=60,
+                         env=os.environ | {"OPENBLAS_NUM_THREADS": "2"})
+    assert run.returncode == 7
+
+
 def test_the_number_of_threads(monkeypatch):
     monkeypatch.setenv("SCRATCHNET_NUM_THREADS", "3")
     assert threads() == 3

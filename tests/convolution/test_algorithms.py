@@ -406,6 +406,14 @@ def test_choose(w_shape, geometry, expected):
     assert convolution.choose(x, w_shape, geometry) is expected
 
 
+def test_the_choice_for_dx_is_that_of_the_images():
+    """dy of AlexNet's first layer is too small a map by itself, and its images are not."""
+    x_shape, w_shape, geometry = (1, 3, 227, 227), (64, 3, 11, 11), Geometry((4, 4))
+    dy = np.zeros((1, 64, 55, 55), np.float32)
+    assert convolution.choose(dy, w_shape, geometry, x_shape=x_shape) is space_to_depth
+    assert convolution.choose(np.zeros(x_shape, np.float32), w_shape, geometry) is space_to_depth
+
+
 def test_local_convolutions_spread_nothing_beyond_the_window():
     x, w = np.zeros((8, 16, 12, 12), np.float32), np.ones((16, 16, 3, 3), np.float32)
     x[0, 0, 5, 6] = np.nan
@@ -421,6 +429,10 @@ def test_local_convolutions_spread_nothing_beyond_the_window():
     for image in (*y[0], *dx[0]):
         np.testing.assert_array_equal(np.isnan(image), seen)
     assert convolution.choose(x, w.shape, geometry) is winograd_rows
+    for name in ("winograd", "winograd_rows"):          # asked for by name, too
+        with convolution.local():
+            y = convolution.forward(x, w, geometry, algorithm=name)
+        np.testing.assert_array_equal(np.isnan(y[0, 0]), seen)
 
     filters, geometry = np.ones((16, 1, 3, 3), np.float32), Geometry(padding=(1, 1), groups=16)
     assert convolution.choose(x, filters.shape, geometry) is depthwise_strips

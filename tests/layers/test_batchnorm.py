@@ -5,7 +5,7 @@ from layer_cases import cases_of
 
 from scratchnet import naive
 from scratchnet.layer import no_grad
-from scratchnet.layers import BatchNorm2d
+from scratchnet.layers import BatchNorm2d, Sequential
 
 
 def one_channel(gamma=3.0, beta=5.0):
@@ -69,6 +69,31 @@ def test_float32_keeps_its_digits_far_from_zero():
     x = 1000 + np.random.default_rng(0).standard_normal((8, 2, 5, 7))
     single = BatchNorm2d(2).forward(x.astype(np.float32))
     np.testing.assert_allclose(single, BatchNorm2d(2).astype(np.float64).forward(x), atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float16, 0.02), (np.float32, 1e-6)])
+@pytest.mark.parametrize("training", [True, False])
+def test_y_keeps_its_digits_far_from_zero(dtype, tolerance, training):
+    """β − μ·γ/σ has an error of μ/σ times the rounding; x and μ here are exact in either dtype."""
+    x = np.array([[[[99, 100, 101], [102, 98, 100]]]], dtype)
+    layer = BatchNorm2d(1).astype(dtype)
+    layer.running_mean[...], layer.running_var[...] = 100, 5 / 3
+    layer.bias.value[...] = 0.5
+    layer.train(training)
+    exact = 0.5 + (x.astype(np.float64) - 100) / np.sqrt(5 / 3 + 1e-5)
+    np.testing.assert_allclose(layer.forward(x), exact, atol=tolerance)
+    if not training:
+        with no_grad():
+            np.testing.assert_allclose(Sequential(layer)(x), exact, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_a_large_constant_gives_beta(dtype):
+    layer, x = BatchNorm2d(1).astype(dtype), np.full((2, 1, 3, 3), 3000, dtype)
+    layer.bias.value[...] = 0.125
+    assert (layer.forward(x) == 0.125).all()
+    layer.running_mean[...], layer.running_var[...] = 3000, 0
+    assert (layer.eval().forward(x) == 0.125).all()
 
 
 def test_running_averages_approach_the_true_ones_and_only_training_moves_them():

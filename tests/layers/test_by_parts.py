@@ -12,6 +12,7 @@ from scratchnet.layers import (
     ReLU,
     ReLU6,
     Sequential,
+    branch,
 )
 
 
@@ -160,6 +161,23 @@ def test_a_norm_in_training_or_watched_stays_where_it_is():
         del layer.forward
         np.testing.assert_allclose(y, net(x), rtol=1e-13, atol=1e-13)
         assert seen == [1]
+
+
+def test_a_norm_whose_mean_is_far_stays_where_it_is():
+    """There the filters' shift would have lost digits."""
+    conv, bn = Conv2d(1, 1, 1, bias=False), BatchNorm2d(1)
+    conv.weight.value[...], bn.running_mean[...], bn.bias.value[...] = 1, 1e5, 0.5
+    x = np.full((2, 1, 3, 3), 1e5 + 1, np.float32)
+    with no_grad():
+        np.testing.assert_allclose(Sequential(conv, bn).eval()(x), 1.5, atol=1e-4)
+
+
+def test_what_has_no_parts_costs_no_memory(monkeypatch):
+    made = []
+    monkeypatch.setattr(branch, "empty_like", lambda x: made.append(x) or np.empty_like(x))
+    with no_grad():
+        Sequential(Flatten(), Linear(60, 5), Identity())(images(np.float32))
+    assert not made
 
 
 def test_a_norm_of_another_width_is_refused_in_the_same_words():

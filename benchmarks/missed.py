@@ -5,7 +5,8 @@
 Reads benchmarks/results/versus.json, profiles every network there whose training step misses its
 goal (or those named), and adds up its layers by kind: milliseconds of forward and backward, the
 share of the step, and GFLOP/s against what one large matrix product reaches in the same run.
-Writes benchmarks/results/missed.json.
+Writes benchmarks/results/missed.json; networks that were not profiled in this run stay as they
+were.
 """
 import argparse
 import json
@@ -32,11 +33,11 @@ def main() -> int:
         parser.error(f"not in versus.json: {', '.join(sorted(unknown))}")
     names = names or [name for name, row in versus.items()
                       if row["training"]["ratio"] < row["training"]["goal"]]
-    results = {}
+    path = RESULTS / "missed.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for name in names:
         results[name] = _by_kind(name, versus[name]["batch"], tuple(versus[name]["image"]))
-        (RESULTS / "missed.json").write_text(
-            json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0
 
 

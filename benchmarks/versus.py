@@ -88,15 +88,19 @@ LEARNERS = ("DeZero", "whole-batch im2col")
 def main() -> int:
     parser = argparse.ArgumentParser(description="Ours against PyTorch.")
     parser.add_argument("names", nargs="*", help="networks or layers (default: all)")
-    parser.add_argument("--only", choices=("networks", "layers", "learners"))
-    parser.add_argument("--quick", action="store_true", help="three rounds, a quarter of the batch")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--only", choices=("networks", "layers", "learners"),
+                        help="learners: DeZero, and im2col of the whole batch at once")
+    parser.add_argument("--quick", action="store_true", help="three rounds, a quarter of the "
+                        "batch; written to versus_quick.json")
+    parser.add_argument("--rounds", type=int, default=7, help="(default: 7)")
+    parser.add_argument("--threads", type=int, default=2, help="of each (default: 2)")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="(default: cpu)")
     parser.add_argument("--tf32", action="store_true", help="gpu: TF32, on both sides")
     parser.add_argument("--memory", action="store_true", help="measure peak memory, too")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if min(options.rounds, options.threads) < 1:
+        parser.error("--rounds and --threads are 1 or more")
     for variable in ("OMP_NUM_THREADS", "SCRATCHNET_NUM_THREADS"):
         os.environ[variable] = str(options.threads)
     threadpool_limits(options.threads, user_api="blas")     # NumPy's library is loaded already
@@ -104,12 +108,14 @@ def main() -> int:
         return _child(*options.child)
     known = [*NETWORKS, *LAYERS, *LEARNERS]
     if unknown := [name for name in options.names if name not in known]:
-        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+        parser.error("\n    ".join([f"unknown: {', '.join(unknown)}; there are", *known]))
 
     import torch
 
     import scratchnet
     torch.set_num_threads(options.threads)
+    if options.device == "gpu" and not torch.cuda.is_available():
+        parser.error("--device gpu: PyTorch finds no GPU here")
     if options.device == "gpu":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
         os.environ["CUPY_TF32"] = str(int(options.tf32))

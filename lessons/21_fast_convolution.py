@@ -204,7 +204,7 @@ lesson.save(figure, "tiles", alt="Speed against the size of the columns that exi
 # Adding $m_1 = d_0 g_0 - d_2 g_0$ to the first leaves $d_0 g_0 + d_1 g_1 + d_2 g_2$. Subtracting
 # $m_4 = d_1 g_2 - d_3 g_2$ from the second leaves $d_1 g_0 + d_2 g_1 + d_3 g_2$. Each $m$ is a sum
 # of pixels times a sum of taps. Write the sums of pixels as the rows of a matrix $B^T$, those of
-# taps as $G$, and the last step as $A^T$ (all three are in the code below). With $\odot$ for the
+# taps as $G$, and the last step as $A^T$ (this lesson's code has all three). With $\odot$ for the
 # product number by number,
 #
 # $$y = A^T [(G g) \odot (B^T d)]$$
@@ -271,8 +271,8 @@ t = seconds(lambda: winograd(X, W3))
 speeds["Winograd"] = macs(X, W3) / t / 1e6
 print(f"largest error of float32, relative to the largest number: im2col {error['im2col']:.0e}, "
       f"Winograd {error['Winograd']:.0e}")
-print(f"{speeds['Winograd']:,.0f} million MACs of the definition a second, of which "
-      f"{speeds['Winograd'] * 16 / 36:,.0f} million are really done")
+print(f"{speeds['Winograd']:,.0f} million MACs of the definition a second, by "
+      f"{speeds['Winograd'] * 16 / 36:,.0f} million real ones")
 
 # %% [markdown]
 # Whether it is worth it is for the clock to say. The product is 2.25 times smaller, but the
@@ -318,13 +318,15 @@ print(report)
 # %% [markdown]
 # ### The library's
 #
-# `scratchnet/convolution/winograd.py` goes further: with six points in place of four, a tile of 6×6
-# pixels gives 4×4 outputs with 36 products where the definition needs 144, four times fewer
-# (F(4×4, 3×3)). Its matrices hold factors up to 8, and so it rounds more. `winograd_rows.py` does
-# the same along one axis only: half of the products, but whole rows are copied, no tiles. Both take
-# a few images at a time, as in section 3. `Conv2d` chooses by the shapes;
-# `convolution.forward(…, algorithm=…)` forces one. So far one core has worked; now all of them may,
-# each on its part of the images.
+# Behind each of the four products above stands a point, 0, 1, −1 or ∞, at which two polynomials are
+# multiplied by their values. `scratchnet/convolution/winograd.py` tells that, and goes further: six
+# points, and so a tile of 6×6 pixels gives 4×4 outputs with 36 products where the definition needs
+# 144, four times fewer (F(4×4, 3×3)). Its matrices hold factors up to 8, and so it rounds more.
+# `winograd_rows.py` does the same along one axis only: half of the products, but whole rows are
+# copied, no tiles. Both take a few images at a time, as in section 3. `Conv2d` chooses by the
+# shapes; `convolution.forward(…, algorithm=…)` forces one. So far one core has worked; now all of
+# them may, each on its part of the images, which pays where there is work enough and nobody else
+# needs them.
 
 # %%
 chosen = convolution.choose(X, W3.shape, SAME).__name__.split(".")[-1]

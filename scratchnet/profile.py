@@ -12,7 +12,8 @@ remembers already; parameters are not counted.
 
 GFLOP/s are two operations for each multiply-accumulate; backward has two products for the one of
 forward, but the first layer's has one: nobody asks for the images' gradient. Beside them stands
-the rate of one large matrix product here, the most that there is.
+the rate of one large matrix product here, the most that there is; but Winograd's algorithm needs
+fewer operations than the definition, by which it is counted, and may be above.
 """
 import argparse
 import sys
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import threads, to_host, xp_of
+from scratchnet.backend import product, threads, to_host, xp_of
 from scratchnet.cost import arrays_in, is_innermost, macs, owner_of, whole_numbers
 from scratchnet.layer import Layer, no_grad, parameters_only
 from scratchnet.layers import SoftmaxCrossEntropy
@@ -78,24 +79,27 @@ class Profile(NamedTuple):
 
     def __str__(self) -> str:
         wide = max(18, *(len(row.name) for row in self.rows))
-        lines = [f"{'layer':{wide}s} {'kind':18s} {'output':>15s} {'forward':>9s} {'backward':>9s} "
-                 f"{'share':>6s} {'GFLOP/s':>8s} {'kept':>10s}"]
+        lines = [f"{'layer':{wide}s} {'kind':18s} {'output':>15s} {'forward':>9s} "
+                 + f"{'backward':>9s} " * self.training + f"{'share':>6s} {'GFLOP/s':>8s}"
+                 + f" {'kept':>10s}" * self.training]
         for row in self.rows:
             speed = f"{2e-9 * row.macs / row.seconds:.0f}" if row.macs else "·"
             lines.append(
                 f"{row.name:{wide}s} {row.kind:18s} {'×'.join(map(str, row.output)):>15s} "
-                f"{row.forward * 1e3:6.1f} ms {row.backward * 1e3:6.1f} ms "
-                f"{row.seconds / self.seconds:6.1%} {speed:>8s} "
-                f"{f'{row.kept / 2**20:.1f} MiB' if row.kept else '·':>10s}")
+                f"{row.forward * 1e3:6.1f} ms "
+                + f"{row.backward * 1e3:6.1f} ms " * self.training
+                + f"{row.seconds / self.seconds:6.1%} {speed:>8s}"
+                + f" {f'{row.kept / 2**20:.1f} MiB' if row.kept else '·':>10s}" * self.training)
         kinds: dict[str, float] = defaultdict(float)
+        folded = any(row.kind.endswith(" layers") for row in self.rows)
         for row in self.rows:
-            folded = row.kind.endswith(" layers") or not row.kind
-            kinds[row.name if folded else row.kind] += row.seconds
+            kinds[row.name if folded or not row.kind else row.kind] += row.seconds
         lines.append(f"\n{'all':{wide}s} {'':18s} {'':15s} {self.seconds * 1e3:6.1f} ms for "
-                     f"{'a step' if self.training else 'inference'} of {self.batch} images; "
-                     f"{sum(row.kept for row in self.rows) / 2**20:.0f} MiB kept for backward; "
-                     f"one matrix product here reaches {self.rate:.0f} GFLOP/s on {threads()} "
-                     f"thread{'s' if threads() > 1 else ''}")
+                     f"{'a step' if self.training else 'inference'} with {self.batch} "
+                     f"image{'s' if self.batch > 1 else ''}; "
+                     + f"{sum(row.kept for row in self.rows) / 2**20:.0f} MiB kept for backward; "
+                     * self.training + f"one matrix product here reaches {self.rate:.0f} GFLOP/s "
+                     f"on {threads()} thread{'s' if threads() > 1 else ''}")
         by_time = sorted(kinds.items(), key=lambda item: -item[1])[:6]
         lines.append("most of it: " + ", ".join(
             f"{kind} {seconds / self.seconds:.0%}" for kind, seconds in by_time))
@@ -243,14 +247,14 @@ def _kept(model: Layer, x: Any, innermost: list[tuple[str, Layer]]) -> dict[str,
 
 
 def matrix_rate(x: Any) -> float:
-    """Return GFLOP/s of one matrix product where x lives, of 784×4608 by 4608×512, the best of
-    five: what this machine can do."""
+    """Return GFLOP/s of one matrix product where x lives, of 784×4608 by 4608×512, on as many
+    threads as the layers have, the best of five: what this machine can do."""
     a, b = xp_of(x).ones((784, 4608), dtype=np.float32), xp_of(x).ones((4608, 512), np.float32)
     took = []
     for _ in range(5):
         _wait(x)
         start = time.perf_counter()
-        y = a @ b
+        y = product(a, b)
         _wait(y)
         took.append(time.perf_counter() - start)
     return 2e-9 * a.size * b.shape[1] / min(took)
@@ -267,7 +271,12 @@ def _wait(x: Any) -> None:
 
 def add_command(subparsers: Any) -> None:
     """Add `scratchnet profile MODEL` to the command line."""
-    command = subparsers.add_parser("profile", help="time and memory of a network, layer by layer")
+    command = subparsers.add_parser(
+        "profile", help="time and memory of a network, layer by layer",
+        description="Train a network on random images for some steps and print what each layer "
+        "takes. kept: what it remembers for backward, beyond what a layer before it keeps already. "
+        "GFLOP/s: of layers that multiply, counted by the definition. (joins and splits): what the "
+        "blocks themselves do, sums above all, and Python between the layers. (update): SGD.")
     command.add_argument("model", metavar="MODEL", help="its name, such as alexnet")
     command.add_argument("--batch", metavar="N", help="images (default: 8)")
     command.add_argument("--input", metavar="C,H,W", help="the shape of one image (default: the "
@@ -294,19 +303,38 @@ def run_profile(options: argparse.Namespace) -> int:
         x = np.random.default_rng(0).standard_normal(
             (batch, *(shape or input_shape(options.model))), dtype=np.float32)
         device = options.device or "cpu"
+        path = _picture(Path(options.out or "runs/profile.png"))
         report = profile(model.to(device), to_device(x, device), rounds, not options.inference,
                          options.model)
+    except MemoryError:
+        print(f"scratchnet: there is no memory for {batch} such images: use a smaller --batch or "
+              f"--input", file=sys.stderr)
+        return 2
     except ValueError as error:
         print(f"scratchnet: {error}", file=sys.stderr)
         return 2
     report = report.folded(depth) if depth else report
     print(report)
-    path = Path(options.out or "runs/profile.png")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        report.chart().savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
-        print(f"scratchnet: the picture cannot be written to {path}: {error}", file=sys.stderr)
-        return 2
+    report.chart().savefig(path, dpi=110)
     print(f"The picture: {path}")
     return 0
+
+
+def _picture(path: Path) -> Path:
+    """Return where the picture goes, PNG unless its name says otherwise; ValueError, before
+    anything is measured, if it cannot be written there."""
+    from matplotlib.figure import Figure
+    path = path / "profile.png" if path.is_dir() else path
+    path = path if path.suffix else path.with_name(path.name + ".png")
+    kinds = Figure().canvas.get_supported_filetypes()
+    try:
+        if path.suffix[1:].lower() not in kinds:
+            raise ValueError(f"a picture is one of {', '.join(sorted(kinds))}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        there = path.exists()
+        path.open("ab").close()
+        if not there:
+            path.unlink()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"the picture cannot be written to {path}: {error}") from None
+    return path

@@ -89,6 +89,31 @@ def test_command(tmp_path, capsys):
     assert "GFLOP/s" in capsys.readouterr().out
 
 
+def test_where_the_picture_goes(tmp_path, capsys):
+    quick = ["profile", "lenet5", "--batch", "1", "--rounds", "1", "--inference", "--out"]
+    for out, there in ((tmp_path / "plain", "plain.png"), (tmp_path, "profile.png"),
+                       (tmp_path / "a.svg", "a.svg")):
+        assert cli.main([*quick, str(out)]) == 0
+        assert f"The picture: {tmp_path / there}\n" in capsys.readouterr().out
+        assert (tmp_path / there).stat().st_size > 1000
+    (tmp_path / "file").write_text("")
+    for wrong in ("a.xyz", "file/a.png"):               # told before anything is measured
+        assert cli.main([*quick, str(tmp_path / wrong)]) == 2
+        captured = capsys.readouterr()
+        assert "cannot be written" in captured.err and not captured.out
+        assert not (tmp_path / wrong).exists()
+
+
+def test_too_many_images_are_one_line(tmp_path, capsys):
+    assert cli.main(["profile", "lenet5", "--batch", str(10**15), "--out", str(tmp_path)]) == 2
+    assert "smaller --batch" in capsys.readouterr().err
+
+
+def test_inference_shows_no_columns_of_backward():
+    text = str(profile(network(), images(), rounds=1, training=False))
+    assert "backward" not in text and "kept" not in text and "forward" in text
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["nonet"], "nonet"), (["lenet5", "--batch", "0"], "--batch"),
     (["lenet5", "--input", "1,2"], "--input"), (["lenet5", "--rounds", "x"], "--rounds")])

@@ -64,7 +64,7 @@ def threads() -> int:
     chosen = getattr(_local, "threads", None)
     if chosen is not None:
         return chosen
-    text = os.environ.get("SCRATCHNET_NUM_THREADS", "")
+    text = os.environ.get("SCRATCHNET_NUM_THREADS", "").strip()
     if not text:
         return _cores()
     if not text.isdigit() or int(text) < 1:

@@ -120,18 +120,18 @@ def spread(work: Callable[[int, int], Any], n: int, worth: bool = True, each: in
     return [job.result for job in jobs]
 
 
-def in_tiles(work: Callable[[Any], Any], x: Any, cost: int = 1) -> None:
+def in_tiles(work: Callable[[Any], Any], x: Any, cost: int = 1, least: int = 1) -> None:
     """Call work(part) for parts of x's first axis that fit into a core's cache, spread over the
     threads: x[part] is a few images, or rows of weights. Work on it several times, with `out=`, and
     only the first time comes from memory.
 
-    `cost` is how many passes over its part the work makes, about. Arrays that are small, have no
-    axis, or are on the GPU are one part.
+    `cost` is how many passes over its part the work makes, about; `least` is how many rows a part
+    has at least. Arrays that are small, have no axis, or are on the GPU are one part.
     """
     if not isinstance(x, np.ndarray) or not x.ndim or x.nbytes * cost < SMALL:
         work(...)
         return
-    step = max(1, TILE * len(x) // x.nbytes)
+    step = max(least, TILE * len(x) // x.nbytes)
 
     def part(first: int, last: int) -> None:
         for start in range(first, last, step):

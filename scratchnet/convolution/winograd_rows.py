@@ -5,10 +5,13 @@ four rows of outputs, with n multiplications for each horizontal tap where 4·KH
 
     Y = Aᵀ · ( Σ_v (G · w[:, v]) ⊙ (Bᵀ · x[:, j+v]) )       x n rows,  w KH rows,  Y 4 rows
 
-The KW horizontal taps v stay what they are in im2col: the row copied KW times, one pixel further
-each time. In each of the n places, channels and taps are summed in one matrix product,
+The KW horizontal taps v stay what they are in im2col: the row KW times, one pixel further each
+time. In each of the n places, channels and taps are summed by matrix products,
 
-    M = U · V        n times (O × KW·C) · (KW·C × pixels)
+    M = U · V        n times (O × KW·C) · (KW·C × pixels): V is copied KW times, or
+    M = Σ_v U_v · V_v       KW·n times (O × C) · (C × pixels): V_v is V, read from number v on
+
+The second copies nothing, but adds up KW products as large as M: it is for few outputs.
 
 For 3×3 it saves half where two axes save three quarters, but it copies whole rows and never a tile,
 and U is 2 times as large as w, not 4 times. That pays for large maps of few channels, where copying
@@ -25,7 +28,8 @@ Backward is the transpose, as in winograd.py:
 With g groups, all of this happens g times. Rounding is 3 (3×3) to 10 times (5×5) that of im2col.
 
 Shapes:  x (N, C, H, W)   w (O, C/g, KH, KW)   y (N, O, H + 2p − KH + 1, W + 2p − KW + 1)
-         V (n, KW·C, pixels)   U (n, O, KW·C)   M (n, O, pixels), in blocks of rows
+         V (n, C, pixels + KW − 1), its taps (n, KW·C, pixels)   U (n, O, KW·C)
+         M (n, O, pixels), in blocks of rows
 """
 from collections.abc import Callable, Iterator
 from functools import reduce
@@ -103,8 +107,16 @@ def _convolve(x: Any, w: Any, padding: tuple[int, int], y: Any, b: Any = None) -
         space = Workspace()
         for images, rows in blocks:
             V = _read(x, images, rows, n, padding, pitch, KW - 1, space)
-            V = _taps(_transform(BT, V, space, "transformed"), KW, space)
-            M = np.matmul(U, V, out=space("M", (n, O, V.shape[2])))
+            V = _transform(BT, V, space, "transformed")
+            pixels = V.shape[2] - KW + 1
+            M = space("M", (n, O, pixels))
+            if O > C:
+                np.matmul(U, _taps(V, KW, space), out=M)
+            else:
+                np.matmul(U[:, :, :C], V[:, :, :pixels], out=M)
+                for v in range(1, KW):
+                    M += np.matmul(U[:, :, v * C:(v + 1) * C], V[:, :, v:v + pixels],
+                                   out=space("term", M.shape))
             _write(y, _transform(AT, M, space, "Y"), images, rows, pitch, b)
 
     _blocks(part, len(x), y.shape[2], pitch, C, EACH)
@@ -122,10 +134,16 @@ def _correlate(x: Any, dy: Any, padding: tuple[int, int], dw: Any) -> None:
         dU[...] = 0
         for images, rows in blocks:
             V = _read(x, images, rows, n, padding, pitch, KW - 1, space)
-            V = _taps(_transform(BT, V, space, "transformed"), KW, space)   # (n, KW·C, pixels)
+            V = _transform(BT, V, space, "transformed")     # (n, C, pixels + KW − 1)
             dM = _transform(AT.T, _read(dy, images, rows, 4, (0, 0), pitch, 0, space),
                             space, "dM")                                    # (n, O, pixels)
-            dU += np.matmul(dM, V.transpose(0, 2, 1), out=term)
+            if O > C:
+                np.matmul(dM, _taps(V, KW, space).transpose(0, 2, 1), out=term)
+            else:
+                for v in range(KW):
+                    V_v = V[:, :, v:v + dM.shape[2]]
+                    np.matmul(dM, V_v.transpose(0, 2, 1), out=term[:, :, v * C:(v + 1) * C])
+            dU += term
         return dU
 
     dU = reduce(iadd, _blocks(part, len(x), dy.shape[2], pitch, C))

@@ -23,6 +23,8 @@ from scratchnet.backend import in_tiles, product
 from scratchnet.convolution import whole
 from scratchnet.layer import Layer, Parameter, expect
 
+ROWS = 32               # of dw at once, at least: BLAS lays x out anew for each product
+
 
 class Linear(Layer):
     """(N, I) → (N, O), floating point; weights He-initialised N(0, 2/I), biases 0.
@@ -57,7 +59,7 @@ class Linear(Layer):
         def add(rows: Any) -> None:             # not all at once: 411 MB in VGG's first Linear
             dw[rows] += dy[:, rows].T @ x                       # some rows of (O, I)
 
-        in_tiles(add, dw)
+        in_tiles(add, dw, least=ROWS)
         if self.bias is not None:
             self.bias.grad += dy.sum(axis=0)
         return product(dy, self.weight.value)                   # (N, I)

@@ -33,12 +33,7 @@ class ReLU6(Layer):
             self.remember(y, y=y)
             return y
         xp, y = xp_of(x), empty_like(x)
-
-        def clip(n: Any) -> None:
-            y_n = xp.maximum(x[n], 0, out=y[n])
-            xp.minimum(y_n, 6, out=y_n)
-
-        in_tiles(clip, x, 2)
+        in_tiles(lambda n: xp.clip(x[n], 0, 6, out=y[n]), x)
         self.remember(y, y=y)           # 0 < y < 6 exactly where 0 < x < 6
         return y
 
@@ -47,7 +42,7 @@ class ReLU6(Layer):
             return None
         expect(self, x, "…")
         xp = xp_of(x)
-        return lambda n, c: xp.minimum(xp.maximum(x[n, c], 0, out=y[n, c]), 6, out=y[n, c])
+        return lambda n, c: xp.clip(x[n, c], 0, 6, out=y[n, c])
 
     def backward(self, dy: Any) -> Any:
         y, = self.recall(dy)

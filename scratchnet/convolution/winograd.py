@@ -30,6 +30,9 @@ Tiles overlap, every fourth pixel begins one, and a computer copies long runs fa
 picked one by one. So a few images are laid out with their channels innermost first; a pixel is then
 a run of C numbers, and so is everything that is copied after that.
 
+Maps of 13×13 (AlexNet's) would fill a third of 4×4 tiles with nothing. Four of them, laid out two by
+two with the zeros between them that both sides need, are one of 27×27: 49 tiles instead of 64.
+
 The points 2 and −2 make numbers that differ by 16 in size, and so rounding is ten times that of
 im2col: 1e-5 relative in float32. It is for float32 only; gradient checks, in float64, run im2col.
 
@@ -38,10 +41,10 @@ Shapes:  x (N, C, H, W)   w (O, C, 3, 3)   y (N, O, H + 2p − 2, W + 2p − 2)
 Winograd, "Arithmetic Complexity of Computations", 1980; for neural networks: Lavin & Gray, "Fast
 Algorithms for Convolutional Neural Networks", CVPR 2016.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import iadd
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -83,22 +86,22 @@ def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
 
 def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     """dw = Gᵀ · (Σ dMᵀ · V) · G."""
-    (O, C), (OH, OW) = w_shape[:2], dy.shape[2:]
-    across = -(-OW // 4)
+    O, C = w_shape[:2]
+    layout = _Layout.of(len(x), dy.shape[2:], geometry.padding)
 
     def part(blocks: list) -> Any:
         space = Workspace()
         dU, term = empty(np, (36, O, C), np.float32), space("term", (36, O, C))
         dU[...] = 0
         for images, rows in blocks:
-            V = _transform(BB, _read(x, images, rows, across, 6, geometry.padding, space),
+            V = _transform(BB, _read(x, layout, images, rows, 6, geometry.padding, space),
                            space, "V")                              # (36, tiles, C)
-            dM = _transform(AA.T, _read(dy, images, rows, across, 4, (0, 0), space),
+            dM = _transform(AA.T, _read(dy, layout, images, rows, 4, (0, 0), space),
                             space, "dM")                            # (36, tiles, O)
             dU += np.matmul(dM.transpose(0, 2, 1), V, out=term)
         return dU
 
-    dU = reduce(iadd, _blocks(part, len(x), OH, across, C + O))
+    dU = reduce(iadd, _blocks(part, layout, C + O))
     dw = product(GG.T, dU.reshape(36, -1)).reshape(3, 3, O, C)
     return np.ascontiguousarray(dw.transpose(2, 3, 0, 1))
 
@@ -108,23 +111,50 @@ def _convolve(x: Any, U: Any, padding: tuple[int, int], size: tuple[int, int], b
     """y (N, O, *size) from images x (N, C, H, W) and transformed filters U (36, C, O)."""
     (N, C), O = x.shape[:2], U.shape[2]
     y = empty(np, (N, O, *size), np.float32)
-    across = -(-size[1] // 4)
+    layout = _Layout.of(N, size, padding)
 
     def part(blocks: list) -> None:
         space = Workspace()
         for images, rows in blocks:
-            V = _transform(BB, _read(x, images, rows, across, 6, padding, space), space, "V")
+            V = _transform(BB, _read(x, layout, images, rows, 6, padding, space), space, "V")
             M = np.matmul(V, U, out=space("M", (36, V.shape[1], O)))
-            _write(y, _transform(AA, M, space, "Y"), images, rows, b, space)
+            _write(y, _transform(AA, M, space, "Y"), layout, images, rows, b, space)
 
-    _blocks(part, N, size[0], across, C + O, EACH)
+    _blocks(part, layout, C + O, EACH)
     return y
 
 
-def _blocks(part: Callable, N: int, OH: int, across: int, channels: int, each: int = 1) -> list:
+class _Layout(NamedTuple):
+    """Where images lie in those that are cut into tiles: each alone, or four in one."""
+
+    N: int                      # images of the batch
+    images: int                 # … that are cut: N or ⌈N/4⌉
+    down: int                   # tiles in a column of one of them …
+    across: int                 # … and in a row
+    pitch: tuple[int, int]      # rows and columns from one of four to the next
+
+    @classmethod
+    def of(cls, N: int, size: tuple[int, int], padding: tuple[int, int]) -> "_Layout":
+        """That with fewer tiles, for N images of `size` outputs each."""
+        pitch = tuple(s + 2 - p for s, p in zip(size, padding, strict=True))
+        alone = cls(N, N, -(-size[0] // 4), -(-size[1] // 4), pitch)
+        four = cls(N, -(-N // 4), -(-(size[0] + pitch[0]) // 4), -(-(size[1] + pitch[1]) // 4),
+                   pitch)
+        return min(alone, four, key=lambda cut: cut.images * cut.down * cut.across)
+
+    def places(self, image: int) -> Iterator[tuple[int, int, int]]:
+        """Yield (n, i, j) for an image that is cut: x[n] begins at its row i, column j."""
+        if self.images == self.N:
+            yield image, 0, 0
+            return
+        for k in range(min(4, self.N - 4 * image)):
+            yield 4 * image + k, k // 2 * self.pitch[0], k % 2 * self.pitch[1]
+
+
+def _blocks(part: Callable, layout: _Layout, channels: int, each: int = 1) -> list:
     """Cut the outputs of a batch into blocks: some images, some rows of their tiles. Call part on a
     list of blocks for each thread."""
-    down, row_bytes = -(-OH // 4), 36 * across * channels * 4
+    N, down, row_bytes = layout.images, layout.down, 36 * layout.across * channels * 4
     blocks = list(tiles(N, down, row_bytes, min(BLOCK, -(-N * down * row_bytes // threads()))))
     return spread(lambda first, last: part(blocks[first:last]), len(blocks), each=each)
 
@@ -143,18 +173,20 @@ def _filters(w: Any, matrix: Any) -> Any:
     return U.reshape(36, O, C)
 
 
-def _read(x: Any, images: slice, rows: slice, across: int, side: int, padding: tuple,
+def _read(x: Any, layout: _Layout, images: slice, rows: slice, side: int, padding: tuple,
           space: Workspace) -> Any:
     """Copy tiles of side×side pixels, one every four: (side², n·rows·across, C)."""
-    (_, C, H, W), (ph, pw) = x.shape, padding
+    (_, C, H, W), (ph, pw), across = x.shape, padding, layout.across
     n, down = images.stop - images.start, rows.stop - rows.start
     padded = space(f"padded {side}", (n, 4 * down + side - 4, 4 * across + side - 4, C))
     padded[...] = 0
-    top = 4 * rows.start - ph                                       # where padded begins in x
-    for image, out in zip(x[images], padded, strict=True):
-        for h in range(max(top, 0), min(top + len(out), H), 4):     # few rows: a cache holds them
-            some = image[:, h:min(h + 4, top + len(out))]
-            out[h - top:h - top + some.shape[1], pw:pw + W] = some.transpose(1, 2, 0)
+    for image, out in zip(range(images.start, images.stop), padded, strict=True):
+        for k, i, j in layout.places(image):
+            top = 4 * rows.start - ph - i                           # where out begins in x[k]
+            bottom = min(top + len(out), H)
+            for h in range(max(top, 0), bottom, 4):                 # few rows: a cache holds them
+                some = x[k, :, h:min(h + 4, bottom)]
+                out[h - top:h - top + some.shape[1], j + pw:j + pw + W] = some.transpose(1, 2, 0)
 
     i, h, w, c = padded.strides
     view = np.lib.stride_tricks.as_strided(
@@ -171,15 +203,19 @@ def _transform(matrix: Any, block: Any, space: Workspace, name: str) -> Any:
     return out
 
 
-def _write(y: Any, block: Any, images: slice, rows: slice, b: Any, space: Workspace) -> None:
+def _write(y: Any, block: Any, layout: _Layout, images: slice, rows: slice, b: Any,
+           space: Workspace) -> None:
     """Put tiles of outputs, (16, tiles, O), where they belong in y, and add b."""
     (_, O, OH, OW), n = y.shape, images.stop - images.start
     down = rows.stop - rows.start
     block = block.reshape(4, 4, n, down, -1, O).transpose(2, 3, 0, 4, 1, 5)
     whole = space("whole", block.shape)                             # (n, down, 4, across, 4, O)
     np.add(block, 0 if b is None else b, out=whole)
-    whole = whole.reshape(n, 4 * down, -1, O)[:, :, :OW]
-    for image, out in zip(whole, y[images], strict=True):
-        for h in range(4 * rows.start, min(4 * rows.stop, OH), 4):
-            some = image[h - 4 * rows.start:][:min(4, OH - h)]
-            out[:, h:h + 4] = some.transpose(2, 0, 1)
+    whole = whole.reshape(n, 4 * down, -1, O)
+    for image, out in zip(range(images.start, images.stop), whole, strict=True):
+        for k, i, j in layout.places(image):
+            top = 4 * rows.start - i                                # where out begins in y[k]
+            bottom = min(top + len(out), OH)
+            for h in range(max(top, 0), bottom, 4):
+                some = out[h - top:min(h + 4, bottom) - top, j:j + OW]
+                y[k, :, h:h + len(some)] = some.transpose(2, 0, 1)

@@ -65,7 +65,8 @@ def test_equals_the_plain_loops(algorithm, tile, case, dtype, tolerance, monkeyp
 
 
 WINOGRAD = [(shape, outputs, padding) for shape in (
-    (1, 1, 3, 3), (2, 3, 4, 4), (3, 5, 7, 7), (2, 16, 14, 13), (1, 4, 9, 30), (5, 8, 6, 17))
+    (1, 1, 3, 3), (2, 3, 4, 4), (3, 5, 7, 7), (2, 16, 14, 13), (1, 4, 9, 30), (5, 8, 6, 17),
+    (9, 3, 5, 9), (4, 2, 13, 13))
     for outputs in (1, 6) for padding in ((0, 0), (1, 1), (2, 2), (1, 0), (0, 2))]
 
 
@@ -93,6 +94,15 @@ def test_winograd_equals_the_plain_loops(shape, outputs, padding, algorithm, til
                     (algorithm.backward_w(x, dy, w.shape, geometry), dw)]:
                 assert ours.dtype == np.float32 and ours.flags.c_contiguous
                 assert abs(ours - expected).max() <= 5e-5 * abs(expected).max()
+
+
+def test_winograd_cuts_four_images_in_one_where_that_is_fewer_tiles():
+    of = winograd._Layout.of
+    assert of(32, (13, 13), (1, 1))[1:4] == (8, 7, 7)           # 27×27, not 4 · 4×4 tiles
+    assert of(30, (13, 13), (1, 1)).images == 8                 # two of the last four are missing
+    assert of(5, (13, 13), (1, 1))[1:4] == (5, 4, 4)            # three of the last four would be
+    assert of(32, (14, 14), (1, 1))[1:4] == (32, 4, 4)          # 29×29 are 8×8 tiles: no fewer
+    assert list(of(6, (5, 5), (1, 1)).places(1)) == [(4, 0, 0), (5, 0, 6)]
 
 
 FIVES = [((2, 6, 9, 8), 4, (2, 2), 2), ((1, 3, 5, 5), 2, (0, 0), 1), ((3, 2, 1, 6), 2, (4, 3), 1),

@@ -30,8 +30,8 @@ Tiles overlap, every fourth pixel begins one, and a computer copies long runs fa
 picked one by one. So a few images are laid out with their channels innermost first; a pixel is then
 a run of C numbers, and so is everything that is copied after that.
 
-Maps of 13×13 (AlexNet's) would fill a third of 4×4 tiles with nothing. Four of them, laid out two by
-two with the zeros between them that both sides need, are one of 27×27: 49 tiles instead of 64.
+Maps of 13×13 (AlexNet's) would fill a third of 4×4 tiles with nothing. Four of them, laid out two
+by two with the zeros between them that both sides need, are one of 27×27: 49 tiles instead of 64.
 
 The points 2 and −2 make numbers that differ by 16 in size, and so rounding is ten times that of
 im2col: 1e-5 relative in float32. It is for float32 only; gradient checks, in float64, run im2col.

@@ -17,6 +17,7 @@ from scratchnet.convolution import (
     winograd,
     winograd_rows,
 )
+from scratchnet.convolution.geometry import output_shape
 from scratchnet.layers import Conv2d
 
 
@@ -54,6 +55,8 @@ def test_equals_the_plain_loops(algorithm, tile, case, dtype, tolerance, monkeyp
     """In tiles of any size: the whole batch, a few images, a few rows or channels, one of them."""
     if algorithm is not pointwise:
         monkeypatch.setattr(algorithm, "CPU_TILE", tile)
+    if algorithm is im2col:
+        monkeypatch.setattr(im2col, "COLUMNS", 1)
     x, w, dy, geometry = setting(case, dtype)
     dx, dw, _ = naive.conv2d_backward(dy, x, w, *geometry)
     for ours, expected in [
@@ -294,10 +297,11 @@ def test_backward_is_the_transpose_of_forward(case):
 def test_columns_are_made_tile_by_tile_in_one_buffer(tile, images, rows, monkeypatch):
     """One row of one image has C·KH·KW·OW = 8·9·14 columns of 8 bytes: 8064·2."""
     monkeypatch.setattr(im2col, "CPU_TILE", tile)
+    monkeypatch.setattr(im2col, "COLUMNS", 1)
     x = np.random.default_rng(0).standard_normal((6, 16, 14, 16))
     buffers, shapes = set(), []
     with limited(1):                                # more threads would have a tile each
-        cut = list(im2col._tiles(x, 16 * 9, 12, 14))
+        cut = list(im2col._tiles(x, 16 * 9, 1, 12, 14))
     for n, r, columns in im2col._column_tiles(x, (4, 16, 3, 3), Geometry(), cut):
         buffers.add(columns.__array_interface__["data"][0])
         shapes.append((n.stop - n.start, r.stop - r.start))
@@ -307,8 +311,32 @@ def test_columns_are_made_tile_by_tile_in_one_buffer(tile, images, rows, monkeyp
     assert sum(n * r for n, r in shapes) == 6 * 12
 
 
+def test_a_tile_of_columns_grows_to_four_times_for_a_few_hundred_of_them():
+    x = np.empty((64, 512, 7, 7), np.float32)                       # 18 KB a column
+    with limited(1):
+        images, _ = next(im2col._tiles(x, 512 * 9, 1, 7, 7))
+        assert images == slice(0, 9)                                # 441 columns, 8.1 MB
+        images, _ = next(im2col._tiles(x, 16 * 9, 32, 7, 7))        # in groups the filters are few
+        assert images == slice(0, 2)
+
+
+def test_dx_with_stride_1_is_a_convolution_and_else_a_sum():
+    """By either way it is the same; which one is taken is a matter of time."""
+    for padding, stride, dilation, groups, C, O, turned in [
+            (1, 1, 1, 1, 4, 6, True), (2, 1, 3, 2, 4, 6, True), (1, 2, 1, 1, 4, 6, False),
+            (1, 1, 1, 1, 2, 6, False), (3, 1, 1, 1, 4, 6, False)]:
+        geometry = Geometry((stride,) * 2, (padding,) * 2, (dilation,) * 2, groups)
+        rng = np.random.default_rng(0)
+        x, w = rng.standard_normal((3, C, 9, 8)), rng.standard_normal((O, C // groups, 3, 3))
+        dy = rng.standard_normal((3, O, *output_shape(x.shape, w.shape, geometry)))
+        assert (im2col._turned(w, geometry) is not None) == turned
+        np.testing.assert_allclose(im2col.backward_x(dy, w, x.shape, geometry),
+                                   naive.conv2d_backward(dy, x, w, *geometry)[0], atol=1e-12)
+
+
 def test_the_columns_of_a_whole_batch_never_exist_at_once(monkeypatch):
     monkeypatch.setattr(im2col, "CPU_TILE", 50_000)
+    monkeypatch.setattr(im2col, "COLUMNS", 1)
     rng, geometry = np.random.default_rng(0), Geometry(padding=(1, 1))
     x, w, dy = (rng.standard_normal(shape) for shape in
                 ((8, 16, 20, 24), (2, 16, 3, 3), (8, 2, 20, 24)))

@@ -69,7 +69,7 @@ def pays(x_shape: tuple, w_shape: tuple, geometry: Geometry) -> bool:
     small maps spoil many of their tiles at the edge."""
     N, _, H, W = x_shape
     channels, side = min(w_shape[:2]), min(H, W)
-    return N * H * W >= 1536 and (channels >= 96 and side >= 12 or channels >= 32 and side >= 24)
+    return N * H * W >= 1536 and (channels >= 96 and side >= 12 or channels >= 48 and side >= 24)
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:

@@ -152,9 +152,8 @@ class MaxPool2d(_Pool2d):
             winner[...] = 0
         for v, outputs, pixels in self._along(axis, x.shape[-1], y.shape[-1]):
             x_v = xp.ascontiguousarray(x[..., pixels]) if axis else x[..., pixels]
-            if winner is not None:
-                won = (x_v > y[..., outputs]).astype(winner.dtype)
-                won *= winner.dtype.type(v)         # taps ascend: the last that won is the largest
+            if winner is not None and v:            # v ascends: the largest is the last that won
+                won = (x_v > y[..., outputs]).view(np.uint8) * winner.dtype.type(v)
                 xp.maximum(winner[..., outputs], won, out=winner[..., outputs])
             xp.maximum(y[..., outputs], x_v, out=y[..., outputs])
 

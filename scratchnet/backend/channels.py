@@ -78,5 +78,7 @@ def per_pixel(a: Any, x: Any) -> Any:
     maps are small, as (C, H, W), one long run of numbers for NumPy instead of C short ones."""
     a = a[:, None, None]
     if isinstance(x, np.ndarray) and len(x) > 1 and x[0, 0].size < LONG:
-        return np.repeat(a.reshape(-1), x[0, 0].size).reshape(x.shape[1:])
+        planes = empty(np, x.shape[1:], a.dtype)
+        planes[...] = a
+        return planes
     return a

@@ -52,7 +52,8 @@ from scratchnet.backend import EACH, WORTH, Workspace, empty, product, spread, t
 from scratchnet.convolution.geometry import Geometry, output_shape, tiles
 from scratchnet.convolution.toom_cook import matrices
 
-BLOCK = 16 << 20        # bytes of V and M at once
+BLOCK = 16 << 20        # bytes of V and M at once, or …
+TILES = 256             # … so many tiles: BLAS lays U out anew for each block
 
 BT, G, AT = matrices(4, 3)
 BB, GG, AA = (np.kron(matrix, matrix) for matrix in (BT, G, AT))    # 36×36, 36×9, 16×36
@@ -154,8 +155,10 @@ class _Layout(NamedTuple):
 def _blocks(part: Callable, layout: _Layout, channels: int, each: int = 1) -> list:
     """Cut the outputs of a batch into blocks: some images, some rows of their tiles. Call part on a
     list of blocks for each thread."""
-    N, down, row_bytes = layout.images, layout.down, 36 * layout.across * channels * 4
-    blocks = list(tiles(N, down, row_bytes, min(BLOCK, -(-N * down * row_bytes // threads()))))
+    N, down, tile = layout.images, layout.down, 36 * channels * 4
+    row_bytes = layout.across * tile
+    blocks = list(tiles(N, down, row_bytes, min(
+        max(BLOCK, TILES * tile), -(-N * down * row_bytes // threads()))))
     return spread(lambda first, last: part(blocks[first:last]), len(blocks), each=each)
 
 

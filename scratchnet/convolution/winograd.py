@@ -69,8 +69,7 @@ def pays(x_shape: tuple, w_shape: tuple, geometry: Geometry) -> bool:
     """Whether it is the fastest, as measured: U needs pixels to pay for it, copying channels, and
     small maps spoil many of their tiles at the edge."""
     N, _, H, W = x_shape
-    channels, side = min(w_shape[:2]), min(H, W)
-    return N * H * W >= 1536 and (channels >= 96 and side >= 12 or channels >= 48 and side >= 24)
+    return N * H * W >= 1536 and w_shape[0] * w_shape[1] >= 96 * 96 and min(H, W) >= 12
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
@@ -118,8 +117,8 @@ def _convolve(x: Any, U: Any, padding: tuple[int, int], size: tuple[int, int], b
         space = Workspace()
         for images, rows in blocks:
             V = _transform(BB, _read(x, layout, images, rows, 6, padding, space), space, "V")
-            M = np.matmul(V, U, out=space("M", (36, V.shape[1], O)))
-            _write(y, _transform(AA, M, space, "Y"), layout, images, rows, b, space)
+            M = np.matmul(V, U, out=space("tiles", (36, V.shape[1], O)))    # they are used up
+            _write(y, _transform(AA, M, space, "V"), layout, images, rows, b, space)
 
     _blocks(part, layout, C + O, EACH)
     return y
@@ -181,7 +180,7 @@ def _read(x: Any, layout: _Layout, images: slice, rows: slice, side: int, paddin
     """Copy tiles of side×side pixels, one every four: (side², n·rows·across, C)."""
     (_, C, H, W), (ph, pw), across = x.shape, padding, layout.across
     n, down = images.stop - images.start, rows.stop - rows.start
-    padded = space(f"padded {side}", (n, 4 * down + side - 4, 4 * across + side - 4, C))
+    padded = space("padded", (n, 4 * down + side - 4, 4 * across + side - 4, C))
     padded[...] = 0
     for image, out in zip(range(images.start, images.stop), padded, strict=True):
         for k, i, j in layout.places(image):
@@ -194,7 +193,7 @@ def _read(x: Any, layout: _Layout, images: slice, rows: slice, side: int, paddin
     i, h, w, c = padded.strides
     view = np.lib.stride_tricks.as_strided(
         padded, (side, side, n, down, across, C), (h, w, i, 4 * h, 4 * w, c), writeable=False)
-    block = space(f"tiles {side}", view.shape)
+    block = space("tiles", view.shape)
     block[...] = view
     return block.reshape(side * side, n * down * across, C)
 
@@ -212,7 +211,7 @@ def _write(y: Any, block: Any, layout: _Layout, images: slice, rows: slice, b: A
     (_, O, OH, OW), n = y.shape, images.stop - images.start
     down = rows.stop - rows.start
     block = block.reshape(4, 4, n, down, -1, O).transpose(2, 3, 0, 4, 1, 5)
-    whole = space("whole", block.shape)                             # (n, down, 4, across, 4, O)
+    whole = space("tiles", block.shape)                             # (n, down, 4, across, 4, O)
     np.add(block, 0 if b is None else b, out=whole)
     whole = whole.reshape(n, 4 * down, -1, O)
     for image, out in zip(range(images.start, images.stop), whole, strict=True):

@@ -109,15 +109,15 @@ def _convolve(x: Any, w: Any, padding: tuple[int, int], y: Any, b: Any = None) -
             V = _read(x, images, rows, n, padding, pitch, KW - 1, space)
             V = _transform(BT, V, space, "transformed")
             pixels = V.shape[2] - KW + 1
-            M = space("M", (n, O, pixels))
+            M = space("rows", (n, O, pixels))                       # they are used up
             if O > C:
                 np.matmul(U, _taps(V, KW, space), out=M)
             else:
                 np.matmul(U[:, :, :C], V[:, :, :pixels], out=M)
                 for v in range(1, KW):
                     M += np.matmul(U[:, :, v * C:(v + 1) * C], V[:, :, v:v + pixels],
-                                   out=space("term", M.shape))
-            _write(y, _transform(AT, M, space, "Y"), images, rows, pitch, b)
+                                   out=space("taps", M.shape))
+            _write(y, _transform(AT, M, space, "transformed"), images, rows, pitch, b)
 
     _blocks(part, len(x), y.shape[2], pitch, C, EACH)
 
@@ -167,7 +167,7 @@ def _read(x: Any, images: slice, rows: slice, side: int, padding: tuple[int, int
     (_, C, H, W), (ph, pw) = x.shape, padding
     n, down = images.stop - images.start, rows.stop - rows.start
     high, pixels = 4 * down + side - 4, n * down * pitch
-    padded = space(f"padded {side}", (C, n * high * pitch + more))
+    padded = space("padded", (C, n * high * pitch + more))
     padded[...] = 0
     top = 4 * rows.start - ph                                       # where padded begins in x
     first, last = max(top, 0), min(top + high, H)
@@ -178,7 +178,7 @@ def _read(x: Any, images: slice, rows: slice, side: int, padding: tuple[int, int
     row = pitch * number
     view = np.lib.stride_tricks.as_strided(
         padded, (side, C, n, down, pitch), (row, c, high * row, 4 * row, number), writeable=False)
-    block = space(f"rows {side}", (side, C, pixels + more))
+    block = space("rows", (side, C, pixels + more))
     block[:, :, :pixels].reshape(view.shape)[...] = view
     block[:, :, pixels:] = 0
     return block

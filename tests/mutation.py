@@ -49,6 +49,8 @@ TILED = {"scratchnet.backend.parallel": "TILE", "scratchnet.convolution.depthwis
 LEAST = {"scratchnet.backend.parallel": "SMALL", "scratchnet.convolution.depthwise": "WORTH",
          "scratchnet.convolution.im2col": "WORTH", "scratchnet.convolution.pointwise": "WORTH",
          "scratchnet.convolution.winograd_rows": "NUMBERS"}
+FEW = {"scratchnet.convolution.im2col": "COLUMNS", "scratchnet.convolution.winograd": "TILES",
+       "scratchnet.layers.linear": "ROWS"}
 TILES = ((3000, 2), (400, 1), (1, 1), (1, 2))   # bytes: several images at once, some rows, one
                                                 # row; and threads
 
@@ -415,11 +417,12 @@ def _compiled(mutant: Mutant, original: CodeType) -> CodeType:
 @contextmanager
 def in_parts(size: int = 0, threads: int = 1) -> Iterator[None]:
     """Work spaces of `size` bytes, so that small arrays are cut up, too; 0: as they are."""
-    places = [(import_module(module), name) for names in (TILED, LEAST)
+    places = [(import_module(module), name) for names in (TILED, LEAST, FEW)
               for module, name in names.items()]
     old = [getattr(module, name) for module, name in places]
     for module, name in places if size else ():
-        setattr(module, name, size if TILED.get(module.__name__) == name else 0)
+        setattr(module, name, size if TILED.get(module.__name__) == name
+                else 1 if FEW.get(module.__name__) == name else 0)
     try:
         with limited(threads):
             yield

@@ -91,14 +91,15 @@ def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
 
     def part(blocks: list) -> Any:
         space = Workspace()
-        dU, term = empty(np, (36, O, C), np.float32), space("term", (36, O, C))
+        dU, term = empty(np, (36, O, C), np.float32), space("term", (6, O, C))
         dU[...] = 0
         for images, rows in blocks:
             V = _transform(BB, _read(x, layout, images, rows, 6, geometry.padding, space),
                            space, "V")                              # (36, tiles, C)
             dM = _transform(AA.T, _read(dy, layout, images, rows, 4, (0, 0), space),
                             space, "dM")                            # (36, tiles, O)
-            dU += np.matmul(dM.transpose(0, 2, 1), V, out=term)
+            for k in range(0, 36, 6):
+                dU[k:k + 6] += np.matmul(dM[k:k + 6].transpose(0, 2, 1), V[k:k + 6], out=term)
         return dU
 
     dU = reduce(iadd, _blocks(part, layout, C + O))

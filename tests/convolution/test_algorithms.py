@@ -75,7 +75,7 @@ WINOGRAD = [(shape, outputs, padding) for shape in (
 
 @pytest.mark.parametrize("shape, outputs, padding", WINOGRAD, ids=str)
 @pytest.mark.parametrize("algorithm, tile", [
-    (winograd, {"BLOCK": 1}), (winograd, {"BLOCK": 6000}), (winograd, {}),
+    (winograd, {"BLOCK": 1, "TILES": 1}), (winograd, {"BLOCK": 6000, "TILES": 1}), (winograd, {}),
     (winograd_rows, {"PIXELS": 1, "NUMBERS": 1}),
     (winograd_rows, {"PIXELS": 30, "NUMBERS": 1}), (winograd_rows, {})],
     ids=lambda value: getattr(value, "__name__", str(value)).split(".")[-1])

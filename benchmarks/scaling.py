@@ -188,7 +188,8 @@ def _figure(results: dict, path: Path) -> None:
     for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
         rows = list(results[part].values())
         at, took = [row["amount"] for row in rows], [row["seconds"] for row in rows]
-        axes.plot([0, max(at)], [0, max(at) * rows[0]["each"]], color="0.7", lw=1)
+        axes.plot([0, max(at)], [0, max(at) * rows[0]["each"]], color="0.7", lw=1,
+                  label="in proportion to the first")
         axes.plot(at, took, "o", color="tab:blue")
         for label, x, y in zip(results[part], at, took, strict=True):
             axes.annotate(label, (x, y), xytext=(4, -9), textcoords="offset points", fontsize=7)
@@ -197,6 +198,7 @@ def _figure(results: dict, path: Path) -> None:
                  ylim=(0, max(took) * 1.15), title=part)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("seconds a training step")
+    figure.axes[0].legend(fontsize=7, loc="upper left", frameon=False)
     figure.savefig(path, dpi=110)
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from scratchnet import __version__, book, compare, cost, golden, lesson, onnx, profile
+from scratchnet.backend import threads
 from scratchnet.data import augment_command as augment
 from scratchnet.exercises import commands as exercises
 from scratchnet.exercises.grading import commands as grading
@@ -45,6 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
     book.add_command(commands)
 
     options = parser.parse_args(arguments)
+    try:
+        threads()                   # a wrong SCRATCHNET_NUM_THREADS is told before all work
+    except ValueError as error:
+        print(f"scratchnet: {error}", file=sys.stderr)
+        return 2
     try:
         return options.run(options)
     except KeyboardInterrupt:

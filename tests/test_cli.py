@@ -136,3 +136,12 @@ def test_a_reader_that_stops_reading_is_no_error():
         process.stdout.close()                      # as `head` does when it has its lines
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_a_wrong_number_of_threads_is_one_line_before_all_work(monkeypatch, capsys):
+    monkeypatch.setenv("SCRATCHNET_NUM_THREADS", "many")
+    assert cli.main(["profile", "lenet5"]) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err == ("scratchnet: SCRATCHNET_NUM_THREADS is the number of threads to compute "
+                        "with, 1 to 1024; got 'many'\n")

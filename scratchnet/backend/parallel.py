@@ -44,6 +44,7 @@ WORTH = 4 << 20         # multiply-adds from which it is
 PATIENCE = 5e-5         # seconds
 SHORT = 256             # numbers
 LONG_SUM = 128          # numbers in each sum, from which a product is worth a copy of its result
+MOST = 1024             # threads: more would be a slip of the pen
 EACH = 4                # parts for each thread, where nothing is lost by cutting: cores are not
                         # equally fast, least of all where others use them, too
 
@@ -59,7 +60,7 @@ _interval = 0.005                       # seconds after which a thread asks for 
 def threads() -> int:
     """Return how many threads work is spread over.
 
-    Raises ValueError if SCRATCHNET_NUM_THREADS is set to something that is no number above 0.
+    Raises ValueError if SCRATCHNET_NUM_THREADS is set to anything but a number from 1 to MOST.
     """
     chosen = getattr(_local, "threads", None)
     if chosen is not None:
@@ -67,9 +68,9 @@ def threads() -> int:
     text = os.environ.get("SCRATCHNET_NUM_THREADS", "").strip()
     if not text:
         return _cores()
-    if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"SCRATCHNET_NUM_THREADS is the number of threads to compute with, 1 or "
-                         f"more; got {text!r}")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise ValueError(f"SCRATCHNET_NUM_THREADS is the number of threads to compute with, 1 to "
+                         f"{MOST}; got {text!r}")
     return int(text)
 
 

@@ -192,9 +192,9 @@ def test_the_number_of_threads(monkeypatch):
         assert threads() == 1
     monkeypatch.delenv("SCRATCHNET_NUM_THREADS")
     assert threads() == len(os.sched_getaffinity(0))
-    for wrong in ("0", "two", "-1", "1.5"):
+    for wrong in ("0", "two", "-1", "1.5", "²", "1025"):
         monkeypatch.setenv("SCRATCHNET_NUM_THREADS", wrong)
-        with pytest.raises(ValueError, match="1 or more; got"):
+        with pytest.raises(ValueError, match="1 to 1024; got"):
             threads()
 
 

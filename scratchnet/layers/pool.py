@@ -105,7 +105,7 @@ class MaxPool2d(_Pool2d):
             y, winner = kernels.max_pool(x, *self._window, (OH, OW))
             self.remember(None, winner, x.shape, y=y)
             return y
-        xp, (N, C, H, _) = xp_of(x), x.shape
+        xp, (N, C, H, W) = xp_of(x), x.shape
         y = empty(xp, (N, C, OH, OW), x.dtype)
         row_winner = winner = None
         if will_remember():
@@ -114,14 +114,15 @@ class MaxPool2d(_Pool2d):
             winner = empty(xp, (N, C, OH, OW), tap)         # which of the rows
 
         def forward(*part: slice) -> None:                  # a few images, or channels of one
-            x_n, y_n = x[part], y[part].swapaxes(-1, -2)
-            rows = empty(xp, (*x_n.shape[:3], OW), x.dtype)
-            if winner is None:
-                self._maximum(x_n, rows, None, axis=1)
-                self._maximum(rows.swapaxes(-1, -2), y_n, None, axis=0)
+            x_n, y_n = x[part], y[part]
+            if winner is None:                              # columns first: whole rows at a time
+                rows = empty(xp, (*x_n.shape[:2], OH, W), x.dtype)
+                self._largest(x_n.swapaxes(-1, -2), rows.swapaxes(-1, -2), axis=0)
+                self._largest(rows, y_n, axis=1)
             else:
+                rows = empty(xp, (*x_n.shape[:3], OW), x.dtype)
                 self._maximum(x_n, rows, row_winner[part], axis=1)
-                self._maximum(rows.swapaxes(-1, -2), y_n, winner[part].swapaxes(-1, -2), axis=0)
+                self._maximum(*(a.swapaxes(-1, -2) for a in (rows, y_n, winner[part])), axis=0)
 
         in_planes(forward, x, 9)
         self.remember(row_winner, winner, x.shape, y=y)
@@ -144,18 +145,27 @@ class MaxPool2d(_Pool2d):
         return dx
 
     def _maximum(self, x: Any, y: Any, winner: Any, axis: int) -> None:
-        """y[…, j] = max_v x[…, j·s + v − p], and winner[…, j] = the first v that has it (winner may
-        be None)."""
+        """y[…, j] = max_v x[…, j·s + v − p], and winner[…, j] = the first v that has it."""
         xp = xp_of(x)
-        y[...] = -np.inf
-        if winner is not None:
-            winner[...] = 0
+        y[...], winner[...] = -np.inf, 0
         for v, outputs, pixels in self._along(axis, x.shape[-1], y.shape[-1]):
-            x_v = xp.ascontiguousarray(x[..., pixels]) if axis else x[..., pixels]
-            if winner is not None and v:            # v ascends: the largest is the last that won
-                won = (x_v > y[..., outputs]).view(np.uint8) * winner.dtype.type(v)
-                xp.maximum(winner[..., outputs], won, out=winner[..., outputs])
-            xp.maximum(y[..., outputs], x_v, out=y[..., outputs])
+            x_v, y_v, winner_v = x[..., pixels], y[..., outputs], winner[..., outputs]
+            if v:                                   # v ascends: the largest is the last that won
+                won = (x_v > y_v).view(np.uint8) * winner.dtype.type(v)
+                xp.maximum(winner_v, won, out=winner_v)
+            xp.maximum(y_v, x_v, out=y_v)
+
+    def _largest(self, x: Any, y: Any, axis: int) -> None:
+        """y[…, j] = max_v x[…, j·s + v − p], and nothing remembered."""
+        xp, taps = xp_of(x), list(self._along(axis, x.shape[-1], y.shape[-1]))
+        whole = [v for v, outputs, _ in taps if outputs == slice(0, y.shape[-1])]
+        if whole:                                   # these two taps are pixels for every output
+            xp.maximum(x[..., taps[whole[0]][2]], x[..., taps[whole[-1]][2]], out=y)
+        else:
+            y[...] = -np.inf
+        for v, outputs, pixels in taps:
+            if v not in whole[:1] + whole[-1:]:
+                xp.maximum(y[..., outputs], x[..., pixels], out=y[..., outputs])
 
     def _spread(self, dy: Any, dx: Any, winner: Any, axis: int) -> None:
         """dx[…, j·s + v − p] += dy[…, j] where v is the winner."""

@@ -4,6 +4,7 @@ import pytest
 from layer_cases import cases_of, gradient_like
 
 from scratchnet import naive
+from scratchnet.layer import no_grad
 from scratchnet.layers import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 
 PRECISIONS = pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)],
@@ -48,6 +49,14 @@ def test_padding_never_wins():
     np.testing.assert_array_equal(layer.backward(image([1, 2], [3, 4])), image([1, 2], [3, 4]))
 
 
+def test_where_every_tap_is_padding_for_some_window():
+    x = image([1, -2], [-3, -4])
+    for y in (MaxPool2d(2, 2, 1).forward(x), naive.max_pool2d(x, (2, 2), (2, 2), (1, 1), False)):
+        np.testing.assert_array_equal(y, x)
+    with no_grad():
+        np.testing.assert_array_equal(MaxPool2d(2, 2, 1).forward(x), x)
+
+
 def test_max_remembers_one_byte_for_each_window_and_piece_of_a_row():
     layer = MaxPool2d(3, 2)
     y = layer.forward(np.ones((2, 3, 9, 7)))
@@ -65,6 +74,8 @@ def test_max_equals_the_plain_loops(case, dtype, tolerance, whole_numbers):
     window = layer.kernel_size, layer.stride, layer.padding
     y = layer.forward(x)
     np.testing.assert_array_equal(y, naive.max_pool2d(x, *window, layer.ceil_mode))
+    with no_grad():
+        np.testing.assert_array_equal(case.layer().forward(x), y)
     dy = gradient_like(y)
     expected = naive.max_pool2d_backward(dy, x, *window)
     np.testing.assert_allclose(layer.backward(dy), expected, rtol=tolerance, atol=tolerance)

@@ -32,6 +32,8 @@ MPI: A Message-Passing Interface Standard, https://www.mpi-forum.org/docs.
 import os
 import pickle
 import sys
+import time
+import traceback
 from typing import Any, Self
 
 import numpy as np
@@ -133,13 +135,15 @@ class Mpi(Communicator):
         """Say what happened, as Python would, and end every rank."""
         status = 1
         if not isinstance(error, SystemExit):
-            sys.__excepthook__(kind, error, trace)
+            # In one piece: mpiexec passes on what it reads, and says of the abort in between.
+            sys.stderr.write("".join(traceback.format_exception(kind, error, trace)))
         elif isinstance(error.code, int):
             status = error.code
         else:
             print(error.code, file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(0.2)                         # for mpiexec to read it before it ends us
         self.world.Abort(status)
 
 

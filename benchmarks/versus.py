@@ -126,6 +126,9 @@ def main() -> int:
                "torch": torch.__version__, "scratchnet": scratchnet.__version__,
                "python": platform.python_version(), "device": options.device}
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 0.5:
+        print(f"Others have been using this machine (load {load:.1f}), or use it still: then the "
+              f"ratios are not to be trusted.")
     rounds, cut = (3, 4) if options.quick else (options.rounds, 1)
 
     print(f"\n{'':26s}{'':10s}{'PyTorch':>16s}{'ours':>16s}   ratio (quartiles)  goal   GFLOP/s  "

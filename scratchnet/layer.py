@@ -145,8 +145,8 @@ class Layer:
             raise RuntimeError(
                 f"{self}.backward() needs a forward() of its own before it, one that ends with "
                 f"self.remember(…): each forward can be run backwards once (and not after "
-                f"no_grad). If this layer object stands at two places in the network, make one "
-                f"object for each")
+                f"no_grad). If this layer object stands at two places in the network, or two "
+                f"threads train it at once, make one object for each")
         values, like_y = memory
         if dy is not _NO_DY and like_y is not None:
             came = (dy.shape, dy.dtype, device_of(dy)) if is_array(dy) else type(dy).__name__

@@ -56,7 +56,7 @@ class Row(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """`rows` in the order in which they ran; `seconds` of a whole step; `rate`, the GFLOP/s of one
+    """`rows` in the order in which they ran; `seconds` of all of them; `rate`, the GFLOP/s of one
     large matrix product."""
 
     model: str
@@ -211,8 +211,8 @@ def profile(model: Layer, x: Any, rounds: int = 3, training: bool = True, name: 
                  Row(LOSS, "", (), of_loss, 0.0, 0, 0), Row(UPDATE, "", (), update, 0.0, 0, 0)]
     else:
         rows.append(Row(JOINS, "", (), max(0.0, whole[0] - inside), 0.0, 0, 0))
-    return Profile(name or type(model).__name__, rows, sum(whole), matrix_rate(x), len(x),
-                   training)
+    return Profile(name or type(model).__name__, rows, sum(row.seconds for row in rows),
+                   matrix_rate(x), len(x), training)
 
 
 @contextmanager

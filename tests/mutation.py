@@ -44,7 +44,7 @@ EQUIVALENT = Path(__file__).resolve().parents[1] / "benchmarks" / "mutants_equiv
 TILED = {"scratchnet.backend.parallel": "TILE", "scratchnet.convolution.depthwise": "CPU_TILE",
          "scratchnet.convolution.im2col": "CPU_TILE", "scratchnet.convolution.pointwise": "WIDE",
          "scratchnet.convolution.depthwise_strips": "TILE",
-         "scratchnet.convolution.winograd": "BLOCK",
+         "scratchnet.convolution.kn2row": "TILE", "scratchnet.convolution.winograd": "BLOCK",
          "scratchnet.convolution.winograd_rows": "PIXELS"}
 LEAST = {"scratchnet.backend.parallel": "SMALL", "scratchnet.convolution.depthwise": "WORTH",
          "scratchnet.convolution.im2col": "WORTH", "scratchnet.convolution.pointwise": "WORTH",
@@ -137,6 +137,8 @@ BY_NAME += (ByName("winograd_rows", (2, 6, 9, 8), 4, (2, 1), (60, 2), 5, 2),
             ByName("depthwise_strips", (3, 4, 9, 36), 4, (1, 2), (2000, 2), 3, 4),
             ByName("depthwise_strips", (2, 3, 8, 7), 3, (2, 0), (1, 1), 3, 3, (2, 1)),
             ByName("depthwise_strips", (2, 2, 11, 18), 2, (1, 0), (0, 2), 2, 2, (2, 3)),
+            ByName("kn2row", (5, 3, 5, 4), 2, (1, 1), (1, 2)),
+            ByName("kn2row", (7, 2, 3, 2), 3, (2, 2), (6000, 1), 5),
             ByName("space_to_depth", (2, 4, 23, 18), 6, (2, 1), (0, 2), 7, 2, (3, 3)),
             ByName("space_to_depth", (2, 2, 14, 15), 4, (1, 0), (0, 2), 4, 1, (3, 2)),
             ByName("space_to_depth", (1, 2, 13, 14), 3, (1, 0), (0, 2), 6, 1, (3, 3)))
@@ -153,7 +155,8 @@ COMPARISONS = {ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (a
                ast.NotIn: (ast.In,)}
 METHODS = {"sum": "mean", "mean": "sum", "zeros": "ones", "min": "max", "max": "min",
            "zeros_like": "ones_like"}
-WITH_BACKWARD = {"split", "_spread", "_shares", "sums", "_correlate"}  # that only backwards call
+# that only backwards call:
+WITH_BACKWARD = {"split", "_spread", "_shares", "sums", "_correlate", "_moved"}
 # from this argument on it is about speed, not numbers:
 HOW = {"in_planes": 1, "in_tiles": 1, "spread": 2}
 UNWRAPPED = {"transpose", "swapaxes", "reshape", "sum", "mean", "ravel", "copy"}    # a.f() → a

@@ -8,6 +8,7 @@
     pointwise   1×1 kernels without padding: a matrix product, nothing to copy
     depthwise   one filter a channel: nothing to sum over, a product for each tap
     depthwise_strips    the same by matrix products all the same, in float32 on the CPU
+    kn2row      many channels, few outputs, in float32 on the CPU: 1×1 kernels, shifted and added
     winograd    3×3 with stride 1, in float32 on the CPU: a quarter of the multiplications
     winograd_rows       the same along one axis, 2×2 to 5×5, groups too: half of them, less to copy
     space_to_depth      11×11 with stride 4 (AlexNet) and 7×7 with stride 2 (ResNet) as 3×3 and 4×4
@@ -26,6 +27,7 @@ from scratchnet.convolution import (
     depthwise,
     depthwise_strips,
     im2col,
+    kn2row,
     pointwise,
     space_to_depth,
     winograd,
@@ -37,8 +39,8 @@ __all__ = ["ALGORITHMS", "Geometry", "backward_w", "backward_x", "choose", "forw
            "local", "output_size", "pair", "short", "whole"]
 
 ALGORITHMS = {"depthwise": depthwise, "depthwise_strips": depthwise_strips, "im2col": im2col,
-              "pointwise": pointwise, "space_to_depth": space_to_depth, "winograd": winograd,
-              "winograd_rows": winograd_rows}
+              "kn2row": kn2row, "pointwise": pointwise, "space_to_depth": space_to_depth,
+              "winograd": winograd, "winograd_rows": winograd_rows}
 
 _mode = threading.local()
 
@@ -67,7 +69,7 @@ def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str 
     local_ = getattr(_mode, "local", False)
     x_shape = x.shape if x_shape is None else x_shape
     fast = {module: xp_of(x) is np and module.fits(w_shape, geometry, x.dtype)
-            for module in (depthwise_strips, space_to_depth, winograd, winograd_rows)}
+            for module in (depthwise_strips, space_to_depth, kn2row, winograd, winograd_rows)}
     depthwise_ = geometry.groups == w_shape[0] and w_shape[1] == 1
     possible = {im2col: True, depthwise: depthwise_,
                 pointwise: w_shape[2:] == (1, 1) and geometry.padding == (0, 0), **fast}

@@ -12,6 +12,7 @@ from scratchnet.convolution import (
     depthwise,
     depthwise_strips,
     im2col,
+    kn2row,
     pointwise,
     space_to_depth,
     winograd,
@@ -136,6 +137,58 @@ def test_winograd_along_one_axis_with_any_taps_and_groups(shape, outputs, paddin
                 assert abs(ours - expected).max() <= 5e-5 * abs(expected).max()
 
 
+SHIFTED = [((2, 3, 5, 6), 2, (3, 3)), ((5, 4, 7, 4), 3, (3, 3)), ((1, 2, 1, 1), 1, (3, 3)),
+           ((3, 2, 9, 5), 4, (5, 3)), ((4, 3, 2, 7), 2, (1, 5)), ((7, 1, 4, 3), 3, (3, 1)),
+           ((2, 2, 3, 2), 2, (7, 7)), ((3, 5, 6, 1), 2, (3, 3))]
+
+
+@pytest.mark.parametrize("shape, outputs, kernel", SHIFTED, ids=str)
+@pytest.mark.parametrize("tile", [kn2row.TILE, 3000, 1])
+def test_shifted_and_added_equals_the_plain_loops(shape, outputs, kernel, tile, monkeypatch):
+    monkeypatch.setattr(kn2row, "TILE", tile)
+    geometry = Geometry(padding=tuple(K // 2 for K in kernel))
+    assert kn2row.fits((outputs, shape[1], *kernel), geometry, np.float32)
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.standard_normal(size, dtype=np.float32) for size in (
+        shape, (outputs, shape[1], *kernel), outputs))
+    y = naive.conv2d(*(a.astype(np.float64) for a in (x, w, b)), *geometry)
+    dy = rng.standard_normal(y.shape, dtype=np.float32)
+    dx, dw, _ = naive.conv2d_backward(*(a.astype(np.float64) for a in (dy, x, w)), *geometry)
+    for threads in (1, 3):
+        with limited(threads):
+            for ours, expected in [
+                    (kn2row.forward(x, w, geometry, b), y),
+                    (kn2row.forward(x, w, geometry), y - b[:, None, None]),
+                    (kn2row.backward_x(dy, w, x.shape, geometry), dx),
+                    (kn2row.backward_w(x, dy, w.shape, geometry), dw)]:
+                assert ours.dtype == np.float32 and ours.flags.c_contiguous
+                np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("w_shape, geometry, dtype", [
+    ((2, 4, 3, 3), Geometry(), np.float32),                         # images that shrink
+    ((2, 4, 3, 3), Geometry(padding=(1, 2)), np.float32),
+    ((2, 4, 2, 3), Geometry(padding=(1, 1)), np.float32),
+    ((2, 4, 3, 3), Geometry((1, 2), (1, 1)), np.float32),
+    ((2, 4, 3, 3), Geometry(padding=(1, 1), dilation=(2, 1)), np.float32),
+    ((2, 2, 3, 3), Geometry(padding=(1, 1), groups=2), np.float32),
+    ((2, 4, 3, 3), Geometry(padding=(1, 1)), np.float64)])
+def test_what_cannot_be_shifted_and_added(w_shape, geometry, dtype):
+    assert not kn2row.fits(w_shape, geometry, dtype)
+
+
+def test_shifted_and_added_on_paper():
+    """Two rows of two pixels as four numbers in a row; a filter that looks left, and one that looks
+    right: neither may see the end of the other row."""
+    x, dy = image([1, 2], [3, 4]).astype(np.float32), image([5, 6], [7, 8]).astype(np.float32)
+    w, geometry = np.array([[[[10, 1, 100]]]], np.float32), Geometry(padding=(0, 1))
+    np.testing.assert_array_equal(kn2row.forward(x, w, geometry), image([201, 12], [403, 34]))
+    np.testing.assert_array_equal(kn2row.backward_x(dy, w, x.shape, geometry),
+                                  image([5 + 60, 500 + 6], [7 + 80, 700 + 8]))
+    np.testing.assert_array_equal(kn2row.backward_w(x, dy, w.shape, geometry), [[[[
+        6 * 1 + 8 * 3, 5 * 1 + 6 * 2 + 7 * 3 + 8 * 4, 5 * 2 + 7 * 4]]]])
+
+
 REGROUPED = [((2, 3, 23, 19), 4, (11, 11), (4, 4), (2, 2), 1), ((3, 4, 9, 8), 6, (3, 3), (2, 2),
                                                                 (1, 1), 2),
              ((1, 3, 30, 17), 5, (7, 7), (2, 2), (3, 3), 1), ((2, 2, 9, 14), 3, (5, 4), (2, 1),
@@ -245,6 +298,7 @@ def test_depthwise_in_strips_on_paper():
     ("pointwise", (7, 64, 12, 12), 128, 1, Geometry((2, 2), groups=4)),
     ("depthwise", (6, 40, 30, 30), 40, 3, Geometry(padding=(1, 1), groups=40)),
     ("depthwise_strips", (6, 40, 30, 30), 40, 3, Geometry(padding=(1, 1), groups=40)),
+    ("kn2row", (5, 48, 30, 30), 8, 3, Geometry(padding=(1, 1))),
     ("space_to_depth", (5, 3, 64, 60), 32, 11, Geometry((4, 4), (2, 2))),
     ("winograd", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1))),
     ("winograd_rows", (5, 16, 30, 30), 32, 3, Geometry(padding=(1, 1)))])
@@ -417,13 +471,18 @@ def test_a_depthwise_convolution_makes_no_columns(monkeypatch):
     ((8, 64, 16, 16), (64, 64, 3, 3), Geometry(padding=(1, 1)), winograd_rows),
     ((8, 64, 32, 32), (64, 64, 3, 3), Geometry(padding=(1, 1)), winograd_rows),
     ((8, 64, 32, 32), (192, 64, 3, 3), Geometry(padding=(1, 1)), winograd),
+    ((8, 128, 14, 14), (32, 128, 3, 3), Geometry(padding=(1, 1)), kn2row),
+    ((8, 128, 14, 14), (32, 128, 5, 5), Geometry(padding=(2, 2)), winograd_rows),
+    ((8, 63, 14, 14), (32, 63, 3, 3), Geometry(padding=(1, 1)), winograd_rows),
+    ((8, 128, 64, 64), (32, 128, 3, 3), Geometry(padding=(1, 1)), winograd_rows),
     ((8, 128, 14, 14), (128, 128, 3, 3), Geometry(padding=(1, 1)), winograd),
     ((8, 512, 7, 7), (512, 512, 3, 3), Geometry(padding=(1, 1)), im2col),
     ((8, 8, 32, 32), (8, 8, 3, 3), Geometry(padding=(1, 1)), im2col),
     ((8, 64, 32, 32), (64, 1, 3, 3), Geometry((2, 2), (1, 1), groups=64), depthwise_strips),
     ((1, 64, 7, 7), (64, 1, 3, 3), Geometry(padding=(1, 1), groups=64), depthwise)])
 def test_choose_in_float32(shape, w_shape, geometry, expected):
-    assert convolution.choose(np.zeros(shape, np.float32), w_shape, geometry) is expected
+    with limited(2):
+        assert convolution.choose(np.zeros(shape, np.float32), w_shape, geometry) is expected
 
 
 @pytest.mark.parametrize("w_shape, geometry, expected", [
@@ -443,6 +502,14 @@ def test_choose_in_float32(shape, w_shape, geometry, expected):
 def test_choose(w_shape, geometry, expected):
     x = np.zeros((2, w_shape[1] * geometry.groups, 9, 9))
     assert convolution.choose(x, w_shape, geometry) is expected
+
+
+def test_kn2row_wants_an_image_for_each_thread():
+    x, w_shape, geometry = np.zeros((2, 64, 9, 9), np.float32), (8, 64, 3, 3), Geometry((1, 1),
+                                                                                       (1, 1))
+    for threads, expected in ((2, kn2row), (3, im2col)):
+        with limited(threads):
+            assert convolution.choose(x, w_shape, geometry) is expected
 
 
 def test_the_choice_for_dx_is_that_of_the_images():

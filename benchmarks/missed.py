@@ -6,7 +6,7 @@ Reads benchmarks/results/versus.json, profiles every network there whose trainin
 goal (or those named), and adds up its layers by kind: milliseconds of forward and backward, the
 share of the step, and GFLOP/s against what one large matrix product reaches in the same run.
 Writes benchmarks/results/missed.json; networks that were not profiled in this run stay as they
-were.
+were. From both files it writes the tables of docs/speed.md; --tables does that alone.
 """
 import argparse
 import json
@@ -22,12 +22,15 @@ from scratchnet.layers import Conv2d
 from scratchnet.profile import profile
 
 RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Profiles of the networks that miss a goal.")
     parser.add_argument("names", nargs="*", help="networks (default: those that miss their goal)")
-    names = parser.parse_args().names
+    parser.add_argument("--tables", action="store_true", help="measure nothing, write the tables")
+    options = parser.parse_args()
+    names = options.names
     versus = json.loads((RESULTS / "versus.json").read_text(encoding="utf-8"))["networks"]
     if unknown := set(names) - set(versus):
         parser.error(f"not in versus.json: {', '.join(sorted(unknown))}")
@@ -35,10 +38,48 @@ def main() -> int:
                       if row["training"]["ratio"] < row["training"]["goal"]]
     path = RESULTS / "missed.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for name in names:
+    for name in names if not options.tables else ():
         results[name] = _by_kind(name, versus[name]["batch"], tuple(versus[name]["image"]))
         path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), versus, results),
+                    encoding="utf-8")
     return 0
+
+
+def with_tables(page: str, versus: dict, missed: dict) -> str:
+    """Return the page with both tables in their places."""
+    for mark, lines in (("versus", _versus(versus)), ("missed", _missed(missed))):
+        before, _, rest = page.partition(f"<!-- {mark} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        page = "".join([before, f"<!-- {mark} -->\n", "\n".join(lines), "\n", end, after])
+    return page
+
+
+def _versus(networks: dict) -> list[str]:
+    lines = ["| | batch | training step | goal | inference | goal | memory |",
+             "|---|---|---|---|---|---|---|"]
+    for name, row in networks.items():
+        cells = [f"`{name}`", str(row["batch"])]
+        for part in (row["training"], row["inference"]):
+            met = part["ratio"] >= part["goal"]
+            cells += [f"{part['ratio']:.2f}" if met else f"**{part['ratio']:.2f}**",
+                      f"{part['goal']:.1f}"]
+        memory = row["memory"]["ours"] / row["memory"]["torch"]
+        lines.append(f"| {' | '.join([*cells, f'{memory:.2f}'])} |")
+    missed = sum(row[what]["ratio"] < row[what]["goal"] for row in networks.values()
+                 for what in ("training", "inference"))
+    return [*lines, "", f"Of {2 * len(networks)} goals {missed} are missed, in bold."]
+
+
+def _missed(networks: dict) -> list[str]:
+    lines = ["| | a step | a product | most of the step |", "|---|---|---|---|"]
+    for name, row in networks.items():
+        most = [f"{kind} {part['share']:.0%}"
+                + (f" ({part['gflops']:.0f})" if part["gflops"] else "")
+                for kind, part in list(row["kinds"].items())[:5]]
+        lines.append(f"| `{name}` | {row['seconds']:.2f} s | {row['rate']:.0f} | "
+                     f"{', '.join(most)} |")
+    return lines
 
 
 def _by_kind(name: str, batch: int, image: tuple) -> dict:

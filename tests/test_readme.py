@@ -61,6 +61,17 @@ def test_the_speeds_are_those_that_were_measured():
     assert f"memory is {min(memory):.2f} to {max(memory):.2f} times PyTorch's" in text
 
 
+def test_the_page_about_speed_has_the_tables_that_were_measured(monkeypatch):
+    monkeypatch.syspath_prepend(str(README.parent / "benchmarks"))
+    import missed
+    versus, where = (json.loads((missed.RESULTS / name).read_text(encoding="utf-8"))
+                     for name in ("versus.json", "missed.json"))
+    page = missed.PAGE.read_text(encoding="utf-8")
+    assert missed.with_tables(page, versus["networks"], where) == page
+    assert "| `vgg16` | 8 |" in page and "| `vgg16` | 8 |" not in missed.with_tables(
+        page, {}, where)
+
+
 def test_the_commands_it_shows_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     commands = [line.split("#")[0].split()[1:] for block in blocks("sh")

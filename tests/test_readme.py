@@ -52,11 +52,16 @@ def test_the_speeds_are_those_that_were_measured():
     path = README.parent / "benchmarks" / "results" / "versus.json"
     networks = json.loads(path.read_text(encoding="utf-8"))["networks"]
     table = text[text.index("| | batch | training step | inference |"):]
-    rows = [line for line in table[:table.index("\n\n")].splitlines() if line[-2].isdigit() or
-            line.rstrip(" |")[-1].isdigit()]
-    shown = sorted(row.split(" | ", 1)[1] for row in rows)
-    assert shown == sorted(f"{row['batch']} | {row['training']['ratio']:.2f} | "
-                           f"{row['inference']['ratio']:.2f} |" for row in networks.values())
+    order = ("alexnet", "alexnet_owt", "vgg16", "googlenet_bn", "resnet18", "resnet50",
+             "densenet121", "mobilenet_v2", "cifar_resnet20")
+    rows = table[:table.index("\n\n")].splitlines()[2:]
+    for name, row in zip(order, rows, strict=True):
+        first = {"googlenet_bn": "googlenet", "cifar_resnet20": "resnet20"}.get(name, name)
+        assert first[:6] in row.lower().replace("-", "")
+        assert row.endswith(f" | {networks[name]['batch']} | "
+                            f"{networks[name]['training']['ratio']:.2f} | "
+                            f"{networks[name]['inference']['ratio']:.2f} |")
+    assert set(order) == set(networks)
     memory = [row["memory"]["ours"] / row["memory"]["torch"] for row in networks.values()]
     assert f"memory is {min(memory):.2f} to {max(memory):.2f} times PyTorch's" in text
 

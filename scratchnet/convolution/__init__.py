@@ -48,9 +48,9 @@ _mode = threading.local()
 @contextmanager
 def local() -> Iterator[None]:
     """`with local():` no number depends on pixels that its filter does not look at, not even by
-    rounding or NaN. (Winograd mixes the pixels of a tile, small images' with their neighbours':
-    NaN in one is NaN in 16 outputs. So do depthwise_strips, and space_to_depth by way of
-    winograd_rows.)"""
+    rounding or NaN. (Winograd mixes the pixels of its tiles, small images' with those of three
+    neighbours: NaN in one is NaN in up to 64 outputs. So do depthwise_strips, and space_to_depth by
+    way of winograd_rows.)"""
     outer, _mode.local = getattr(_mode, "local", False), True
     try:
         yield

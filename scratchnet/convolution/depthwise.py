@@ -8,8 +8,8 @@ of the KH·KW taps, one number a channel is multiplied with the pixels that this
     dw[c,u,v]     = Σ_n Σ_i Σ_j dy[n,c,i,j] · x[n, c, i·s+u·d−p, j·s+v·d−p]
 
 Everything passes through memory KH·KW times, so it is done a tile of images and channels at
-a time, small enough to stay in the cache. Within a tile the images are the innermost axis, as
-in im2col: one tap of several small maps is one long run in memory.
+a time, small enough to stay in the cache. Within a tile the images are the innermost axis: one
+tap of several small maps is one long run in memory.
 
 Sifre, "Rigid-Motion Scattering for Image Classification", 2014; Howard et al., "MobileNets", 2017.
 """
@@ -22,9 +22,10 @@ import numpy as np
 
 from scratchnet import kernels
 from scratchnet.backend import EACH, WORTH, empty, spread, xp_of
-from scratchnet.convolution.geometry import Geometry, images_last, inside, output_shape
+from scratchnet.convolution.geometry import Geometry, inside, output_shape
 
 CPU_TILE = 512 << 10    # bytes of x at once: with y and a product, within a core's own cache
+FEW = 8                 # fewer images are faster transposed one by one than all at once
 
 
 def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
@@ -41,7 +42,7 @@ def forward(x: Any, w: Any, geometry: Geometry, b: Any = None) -> Any:
 
     def part(first: int, last: int) -> None:
         for tile, channels in cut[first:last]:
-            x_tile, w_tile = images_last(x[tile]), w[channels, 0, :, :, None, None, None]
+            x_tile, w_tile = _images_last(x[tile]), w[channels, 0, :, :, None, None, None]
             y_tile = xp.zeros((len(x_tile), OH, OW, x_tile.shape[3]), dtype=y.dtype)
             if b is not None:
                 y_tile += b[channels, None, None, None]
@@ -65,7 +66,7 @@ def backward_x(dy: Any, w: Any, x_shape: tuple, geometry: Geometry) -> Any:
 
     def part(first: int, last: int) -> None:
         for tile, channels in cut[first:last]:
-            dy_tile, w_tile = images_last(dy[tile]), w[channels, 0, :, :, None, None, None]
+            dy_tile, w_tile = _images_last(dy[tile]), w[channels, 0, :, :, None, None, None]
             dx_tile = xp.zeros((len(dy_tile), *x_shape[2:], dy_tile.shape[3]), dtype=dx.dtype)
             product = xp.empty(dy_tile.shape, dtype=dx.dtype)
             for u, v, outputs, pixels in taps:
@@ -87,7 +88,7 @@ def backward_w(x: Any, dy: Any, w_shape: tuple, geometry: Geometry) -> Any:
     def part(first: int, last: int) -> Any:
         dw = xp.zeros(w_shape, dtype=xp.result_type(x, dy))
         for tile, channels in cut[first:last]:
-            x_tile, dy_tile = images_last(x[tile]), images_last(dy[tile])
+            x_tile, dy_tile = _images_last(x[tile]), _images_last(dy[tile])
             for u, v, outputs, pixels in taps:
                 dw[channels, 0, u, v] += xp.einsum("chwn,chwn->c", dy_tile[outputs],
                                                    x_tile[pixels])
@@ -116,3 +117,17 @@ def _taps(x_shape: tuple, y_shape: tuple, w_shape: tuple, geometry: Geometry) ->
         for v in range(w_shape[3]):
             out_j, in_j = inside(v, 0, y_shape[3], x_shape[3], stride[1], padding[1], dilation[1])
             yield u, v, (slice(None), out_i, out_j), (slice(None), in_i, in_j)
+
+
+def _images_last(x: Any) -> Any:
+    """(n, C, H, W) → (C, H, W, n), contiguous; nothing is copied for one contiguous image.
+
+    One tap of several small maps is then one long run in memory, not many short ones.
+    """
+    xp = xp_of(x)
+    if not 1 < len(x) < FEW:
+        return xp.ascontiguousarray(x.transpose(1, 2, 3, 0))
+    last = xp.empty((*x.shape[1:], len(x)), dtype=x.dtype)
+    for n, image in enumerate(x):
+        last[..., n] = image
+    return last

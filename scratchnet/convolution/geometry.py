@@ -13,11 +13,7 @@ whole steps; pixels past the last whole step are looked at by no window.
 """
 from collections.abc import Iterator
 from numbers import Integral
-from typing import Any, NamedTuple
-
-from scratchnet.backend import xp_of
-
-FEW = 8     # fewer images are faster transposed one by one than all at once
+from typing import NamedTuple
 
 
 class Geometry(NamedTuple):
@@ -86,20 +82,6 @@ def inside(tap: int, first: int, last: int, size: int, stride: int, padding: int
         return slice(0, 0), slice(0, 0)
     return (slice(low - first, high - first),
             slice(low * stride + shift, (high - 1) * stride + shift + 1, stride))
-
-
-def images_last(x: Any) -> Any:
-    """(n, C, H, W) → (C, H, W, n), contiguous; nothing is copied for one contiguous image.
-
-    One tap of several small maps is then one long run in memory, not many short ones.
-    """
-    xp = xp_of(x)
-    if not 1 < len(x) < FEW:
-        return xp.ascontiguousarray(x.transpose(1, 2, 3, 0))
-    last = xp.empty((*x.shape[1:], len(x)), dtype=x.dtype)
-    for n, image in enumerate(x):
-        last[..., n] = image
-    return last
 
 
 def tiles(images: int, rows: int, row_bytes: int, budget: int) -> Iterator[tuple[slice, slice]]:

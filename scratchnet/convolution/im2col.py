@@ -37,8 +37,9 @@ from scratchnet import kernels
 from scratchnet.backend import EACH, WORTH, empty, spread, threads, xp_of
 from scratchnet.convolution.geometry import Geometry, inside, output_shape, tiles
 
-CPU_TILE = 2 << 20      # bytes of columns at once: about a core's second-level cache; up to four
-COLUMNS = 512           # times as many for so many columns: BLAS lays the filters out for each tile
+CPU_TILE = 2 << 20      # bytes of columns at once: about a core's second-level cache
+COLUMNS = 512           # … at least so many, in up to four times the bytes: BLAS lays the filters
+                        # out anew for each tile
 GPU_TILE = 256 << 20    # a GPU wants few, large launches
 
 
@@ -174,7 +175,7 @@ def _column_tiles(x: Any, w_shape: tuple, geometry: Geometry,
     (_, C, *HW), (_, _, KH, KW), g = x.shape, w_shape, geometry.groups
     OW = output_shape(x.shape, w_shape, geometry)[1]
 
-    largest = max(_len(images) * _len(rows) for images, rows in cut)
+    largest = max((_len(images) * _len(rows) for images, rows in cut), default=0)
     buffer = empty(xp, (C * KH * KW * OW * largest,), x.dtype)
     for images, rows in cut:
         n, r = _len(images), _len(rows)

@@ -32,9 +32,11 @@ a run of C numbers, and so is everything that is copied after that.
 
 Maps of 13×13 (AlexNet's) would fill a third of 4×4 tiles with nothing. Four of them, laid out two
 by two with the zeros between them that both sides need, are one of 27×27: 49 tiles instead of 64.
+A tile may then see two or four images.
 
 The points 2 and −2 make numbers that differ by 16 in size, and so rounding is ten times that of
-im2col: 1e-5 relative in float32. It is for float32 only; gradient checks, in float64, run im2col.
+im2col: 1e-5 of the largest number in a tile, in float32. It is for float32 only; gradient checks,
+in float64, run im2col.
 
 Shapes:  x (N, C, H, W)   w (O, C, 3, 3)   y (N, O, H + 2p − 2, W + 2p − 2)
          V (36, tiles, C)   U (36, C, O)   M (36, tiles, O), in blocks of some tiles
@@ -52,8 +54,8 @@ from scratchnet.backend import EACH, WORTH, Workspace, empty, product, spread, t
 from scratchnet.convolution.geometry import Geometry, output_shape, tiles
 from scratchnet.convolution.toom_cook import matrices
 
-BLOCK = 16 << 20        # bytes of V and M at once, or …
-TILES = 256             # … so many tiles: BLAS lays U out anew for each block
+BLOCK = 16 << 20        # bytes of V and M at once …
+TILES = 256             # … or so many tiles, where that is more: BLAS lays U out for each block
 
 BT, G, AT = matrices(4, 3)
 BB, GG, AA = (np.kron(matrix, matrix) for matrix in (BT, G, AT))    # 36×36, 36×9, 16×36
@@ -115,10 +117,10 @@ def _convolve(x: Any, U: Any, padding: tuple[int, int], size: tuple[int, int], b
     layout = _Layout.of(N, size, padding)
 
     def part(blocks: list) -> None:
-        space = Workspace()
-        for images, rows in blocks:
+        space = Workspace()     # "tiles": pixels, once they are in V then M, at last whole images;
+        for images, rows in blocks:                                 # "V": V, after M then Y
             V = _transform(BB, _read(x, layout, images, rows, 6, padding, space), space, "V")
-            M = np.matmul(V, U, out=space("tiles", (36, V.shape[1], O)))    # they are used up
+            M = np.matmul(V, U, out=space("tiles", (36, V.shape[1], O)))
             _write(y, _transform(AA, M, space, "V"), layout, images, rows, b, space)
 
     _blocks(part, layout, C + O, EACH)

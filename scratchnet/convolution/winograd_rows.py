@@ -11,7 +11,8 @@ time. In each of the n places, channels and taps are summed by matrix products,
     M = U · V        n times (O × KW·C) · (KW·C × pixels): V is copied KW times, or
     M = Σ_v U_v · V_v       KW·n times (O × C) · (C × pixels): V_v is V, read from number v on
 
-The second copies nothing, but adds up KW products as large as M: it is for few outputs.
+The second copies nothing, but adds up KW products as large as M: it is for no more outputs than
+channels.
 
 For 3×3 it saves half where two axes save three quarters, but it copies whole rows and never a tile,
 and U is 2 times as large as w, not 4 times. That pays for large maps of few channels, where copying
@@ -104,12 +105,12 @@ def _convolve(x: Any, w: Any, padding: tuple[int, int], y: Any, b: Any = None) -
     U = product(G, w.reshape(KH, -1)).reshape(n, O, KW * C)
 
     def part(blocks: list) -> None:
-        space = Workspace()
+        space = Workspace()     # "rows": pixels, once they are in V then M; "transformed": V, Y
         for images, rows in blocks:
             V = _read(x, images, rows, n, padding, pitch, KW - 1, space)
             V = _transform(BT, V, space, "transformed")
             pixels = V.shape[2] - KW + 1
-            M = space("rows", (n, O, pixels))                       # they are used up
+            M = space("rows", (n, O, pixels))
             if O > C:
                 np.matmul(U, _taps(V, KW, space), out=M)
             else:

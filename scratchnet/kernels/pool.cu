@@ -24,21 +24,23 @@ extern "C" __global__ void max_pool(const real* x, integer n, integer H, integer
     for (EACH(t, n)) {
         integer j = t % OW, i = t / OW % OH;
         const real* map = x + t / (OH * OW) * H * W;
+        // the first taps that are pixels: one of them wins even where all pixels are −∞
+        integer top = i * sh < ph ? ph - i * sh : 0, left = j * sw < pw ? pw - j * sw : 0;
         real largest = lowest;
-        integer best = 0;
-        for (integer u = 0; u < KH; ++u) {
+        integer best = top * KW + left;
+        for (integer u = top; u < KH; ++u) {
             integer r = i * sh + u - ph;
-            if (r < 0 || r >= H) continue;
+            if (r >= H) break;
             real of_row = lowest;
-            integer best_of_row = 0;
-            for (integer v = 0; v < KW; ++v) {
+            integer best_of_row = left;
+            for (integer v = left; v < KW; ++v) {
                 integer q = j * sw + v - pw;
-                if (q < 0 || q >= W) continue;
+                if (q >= W) break;
                 real number = map[r * W + q];
                 if (number > of_row) best_of_row = v;
                 of_row = maximum(of_row, number);
             }
-            if (u == 0 || of_row > largest) best = u * KW + best_of_row;
+            if (u == top || of_row > largest) best = u * KW + best_of_row;
             largest = maximum(largest, of_row);
         }
         y[t] = largest;

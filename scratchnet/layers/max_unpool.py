@@ -79,14 +79,14 @@ class MaxUnpool2d(Layer):
 def switches(pool: MaxPool2d, x: Any) -> tuple[Any, Any]:
     """Run `pool` on x (N, C, H, W); return (y, switches), switches int64 like y.
 
-    Where several pixels tie, the first in reading order won. Raises ValueError for another kind
-    of layer, and for windows in which nothing is larger than −∞ (NaN).
+    Where several pixels tie, the first in reading order won. Raises ValueError for another kind of
+    layer.
     """
     if not isinstance(pool, MaxPool2d):
         raise ValueError(f"switches are the places of maxima: expected a MaxPool2d; got {pool!r}")
     with remembering():
         y = pool.forward(x)
-    row_winner, winner, (_, _, H, W) = pool.recall()
+    row_winner, winner, (_, _, _, W) = pool.recall()
     xp = xp_of(x)
     (sh, sw), (ph, pw) = pool.stride, pool.padding
     winner = winner.astype(np.int64)
@@ -94,8 +94,6 @@ def switches(pool: MaxPool2d, x: Any) -> tuple[Any, Any]:
         winner, column = winner // pool.kernel_size[1], winner % pool.kernel_size[1]
     r = xp.arange(y.shape[2])[:, None] * sh + winner - ph                   # first which row won,
     if row_winner is not None:
-        column = xp.take_along_axis(row_winner, r.clip(0, H - 1), axis=2)   # then who won in it
+        column = xp.take_along_axis(row_winner, r, axis=2)                  # then who won in it
     q = xp.arange(y.shape[3]) * sw + column.astype(np.int64) - pw
-    if not bool(((r >= 0) & (r < H) & (q >= 0) & (q < W)).all()):
-        raise ValueError(f"{pool}: in some windows no pixel has won; x holds NaN or −infinity")
     return y, r * W + q

@@ -18,7 +18,9 @@ pooled on its own. With kernel > stride the windows overlap (AlexNet: kernel 3, 
 The maximum of a window is the maximum of its rows' maxima, so it is found in two passes, along
 the rows and then down the columns: KW + KH comparisons, not KW · KH. What is remembered is who won
 in each pass, a byte each (four where the kernel is larger than 256). The first winner of the first
-row that has the maximum is the first in reading order.
+row that has the maximum is the first in reading order. (Inside no_grad nobody asks who won, and the
+columns come first.) Where NaN is in a window, y is NaN, and dy goes to the pixel that had won
+before it, or to the first.
 
 Rounding: sizes are rounded down, OH = ⌊(H + 2p − KH)/s⌋ + 1, unless ceil_mode=True: then a
 last incomplete window is taken too, if it starts on the image or on the padding before it.
@@ -116,9 +118,9 @@ class MaxPool2d(_Pool2d):
         def forward(*part: slice) -> None:                  # a few images, or channels of one
             x_n, y_n = x[part], y[part]
             if winner is None:                              # columns first: whole rows at a time
-                rows = empty(xp, (*x_n.shape[:2], OH, W), x.dtype)
-                self._largest(x_n.swapaxes(-1, -2), rows.swapaxes(-1, -2), axis=0)
-                self._largest(rows, y_n, axis=1)
+                columns = empty(xp, (*x_n.shape[:2], OH, W), x.dtype)
+                self._largest(x_n.swapaxes(-1, -2), columns.swapaxes(-1, -2), axis=0)
+                self._largest(columns, y_n, axis=1)
             else:
                 rows = empty(xp, (*x_n.shape[:3], OW), x.dtype)
                 self._maximum(x_n, rows, row_winner[part], axis=1)
@@ -150,6 +152,7 @@ class MaxPool2d(_Pool2d):
         y[...], winner[...] = -np.inf, 0
         for v, outputs, pixels in self._along(axis, x.shape[-1], y.shape[-1]):
             x_v, y_v, winner_v = x[..., pixels], y[..., outputs], winner[..., outputs]
+            winner[..., :outputs.start] = v + 1     # up to v they have seen padding only
             if v:                                   # v ascends: the largest is the last that won
                 won = (x_v > y_v).view(np.uint8) * winner.dtype.type(v)
                 xp.maximum(winner_v, won, out=winner_v)
@@ -158,13 +161,15 @@ class MaxPool2d(_Pool2d):
     def _largest(self, x: Any, y: Any, axis: int) -> None:
         """y[…, j] = max_v x[…, j·s + v − p], and nothing remembered."""
         xp, taps = xp_of(x), list(self._along(axis, x.shape[-1], y.shape[-1]))
-        whole = [v for v, outputs, _ in taps if outputs == slice(0, y.shape[-1])]
-        if whole:                                   # these two taps are pixels for every output
-            xp.maximum(x[..., taps[whole[0]][2]], x[..., taps[whole[-1]][2]], out=y)
+        whole = [(v, pixels) for v, outputs, pixels in taps if outputs == slice(0, y.shape[-1])]
+        if whole:                                   # taps that are pixels for every output
+            (first, ones), (last, others) = whole[0], whole[-1]
+            xp.maximum(x[..., ones], x[..., others], out=y)
         else:
+            first = last = None
             y[...] = -np.inf
         for v, outputs, pixels in taps:
-            if v not in whole[:1] + whole[-1:]:
+            if v not in (first, last):
                 xp.maximum(y[..., outputs], x[..., pixels], out=y[..., outputs])
 
     def _spread(self, dy: Any, dx: Any, winner: Any, axis: int) -> None:

@@ -100,6 +100,21 @@ def test_winograd_equals_the_plain_loops(shape, outputs, padding, algorithm, til
                 assert abs(ours - expected).max() <= 5e-5 * abs(expected).max()
 
 
+def test_an_image_is_mixed_with_its_three_neighbours_at_most():
+    """13×13, four in one: the sixth of ten lies beside the fifth, above the seventh and eighth."""
+    x, w = np.ones((10, 2, 13, 13), np.float32), np.ones((3, 2, 3, 3), np.float32)
+    geometry = Geometry(padding=(1, 1))
+    x[5, 0, 6, 0] = np.nan                          # at its left edge, in one tile
+    for found in (winograd.forward(x, w, geometry),
+                  winograd.backward_x(x, w.swapaxes(0, 1), (10, 3, 13, 13), geometry)):
+        expected = np.zeros((10, 3, 13, 13), bool)
+        expected[4, :, 4:8, 12], expected[5, :, 4:8, :2] = True, True
+        np.testing.assert_array_equal(np.isnan(found), expected)
+    x[5, 0, 12, 0] = np.nan                         # and in the corner where four meet
+    spoilt = np.isnan(winograd.forward(x, w, geometry)).any(axis=(1, 2, 3))
+    assert np.flatnonzero(spoilt).tolist() == [4, 5, 6, 7]
+
+
 def test_winograd_cuts_four_images_in_one_where_that_is_fewer_tiles():
     of = winograd._Layout.of
     assert of(32, (13, 13), (1, 1))[1:4] == (8, 7, 7)           # 27×27, not 4 · 4×4 tiles
@@ -399,6 +414,14 @@ def test_the_columns_of_a_whole_batch_never_exist_at_once(monkeypatch):
     assert peak(lambda: im2col.forward(x, w, geometry)) < dy.nbytes + few < columns / 10
     assert peak(lambda: im2col.backward_w(x, dy, w.shape, geometry)) < w.nbytes + few
     assert peak(lambda: im2col.backward_x(dy, w, x.shape, geometry)) < x.nbytes + few
+
+
+def test_im2col_of_no_images():
+    x, w, geometry = np.zeros((0, 4, 9, 8)), np.ones((6, 4, 3, 3)), Geometry(padding=(1, 1))
+    dy = im2col.forward(x, w, geometry)
+    assert dy.shape == (0, 6, 9, 8)
+    assert im2col.backward_x(dy, w, x.shape, geometry).shape == x.shape
+    np.testing.assert_array_equal(im2col.backward_w(x, dy, w.shape, geometry), np.zeros_like(w))
 
 
 def test_a_pointwise_convolution_copies_nothing(monkeypatch):

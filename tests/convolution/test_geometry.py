@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from scratchnet.convolution import inside, output_size, pair, short, whole
-from scratchnet.convolution.geometry import images_last, tiles
+from scratchnet.convolution.depthwise import _images_last
+from scratchnet.convolution.geometry import tiles
 
 
 @pytest.mark.parametrize("arguments, expected", [
@@ -117,6 +118,6 @@ def test_short():
 def test_images_last_is_the_transpose_and_contiguous(n):
     x = np.random.default_rng(n).standard_normal((n, 3, 4, 5))
     for images in (x, x[:, 1:], x[..., ::2], x[:, :, 1:3]):
-        last = images_last(images)
+        last = _images_last(images)
         assert last.flags.c_contiguous
         assert np.array_equal(last, images.transpose(1, 2, 3, 0))

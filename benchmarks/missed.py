@@ -6,7 +6,8 @@ Reads benchmarks/results/versus.json, profiles every network there whose trainin
 goal (or those named), and adds up its layers by kind: milliseconds of forward and backward, the
 share of the step, and GFLOP/s against what one large matrix product reaches in the same run.
 Writes benchmarks/results/missed.json; networks that were not profiled in this run stay as they
-were. From both files it writes the tables of docs/speed.md; --tables does that alone.
+were. From both files, and versus_busy.json, a versus.json of an hour when others used the machine,
+it writes the tables of docs/speed.md; --tables does that alone.
 """
 import argparse
 import json
@@ -48,7 +49,8 @@ def main() -> int:
 
 def with_tables(page: str, versus: dict, missed: dict) -> str:
     """Return the page with both tables in their places."""
-    for mark, lines in (("versus", _versus(versus)), ("missed", _missed(missed))):
+    for mark, lines in (("versus", _versus(versus)), ("busy", _busy(versus)),
+                        ("missed", _missed(missed))):
         before, _, rest = page.partition(f"<!-- {mark} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         page = "".join([before, f"<!-- {mark} -->\n", "\n".join(lines), "\n", end, after])
@@ -69,6 +71,18 @@ def _versus(networks: dict) -> list[str]:
     missed = sum(row[what]["ratio"] < row[what]["goal"] for row in networks.values()
                  for what in ("training", "inference"))
     return [*lines, "", f"Of {2 * len(networks)} goals {missed} are missed, in bold."]
+
+
+def _busy(quiet: dict) -> list[str]:
+    """The training steps of another hour, and the rate of a matrix product in both."""
+    networks = json.loads((RESULTS / "versus_busy.json").read_text(encoding="utf-8"))["networks"]
+    lines = ["| | training step | inference | a product, GFLOP/s |", "|---|---|---|---|"]
+    for name in quiet:
+        then = networks[name]
+        lines.append(f"| `{name}` | {then['training']['ratio']:.2f} | "
+                     f"{then['inference']['ratio']:.2f} | {then['training']['machine']:.0f}, not "
+                     f"{quiet[name]['training']['machine']:.0f} |")
+    return lines
 
 
 def _missed(networks: dict) -> list[str]:

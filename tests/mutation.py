@@ -327,7 +327,7 @@ def _other_calls(call: ast.Call) -> Iterator[ast.AST]:
         if function.attr in UNWRAPPED:
             yield function.value
         if function.attr == "backward":             # a part passed over
-            yield from arguments
+            yield from (a for a in arguments if not isinstance(a, ast.Starred))
     elif isinstance(function, ast.Name) and function.id in ("reversed", "images_last"):
         yield from arguments
     name = getattr(function, "attr", getattr(function, "id", ""))

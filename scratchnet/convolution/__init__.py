@@ -13,6 +13,8 @@
     winograd_rows       the same along one axis, 2×2 to 5×5, groups too: half of them, less to copy
     space_to_depth      11×11 with stride 4 (AlexNet) and 7×7 with stride 2 (ResNet) as 3×3 and 4×4
                         with stride 1, for winograd_rows
+
+(maximum is no convolution: it has the same windows, for MaxPool2d.)
 """
 import threading
 from collections.abc import Iterator

@@ -89,11 +89,12 @@ def switches(pool: MaxPool2d, x: Any) -> tuple[Any, Any]:
     row_winner, winner, (_, _, _, W) = pool.recall()
     xp = xp_of(x)
     (sh, sw), (ph, pw) = pool.stride, pool.padding
-    winner = winner.astype(np.int64)
     if row_winner is None:                                                  # one tap a window
-        winner, column = winner // pool.kernel_size[1], winner % pool.kernel_size[1]
-    r = xp.arange(y.shape[2])[:, None] * sh + winner - ph                   # first which row won,
-    if row_winner is not None:
-        column = xp.take_along_axis(row_winner, r, axis=2)                  # then who won in it
-    q = xp.arange(y.shape[3]) * sw + column.astype(np.int64) - pw
+        u, v = winner // pool.kernel_size[1], winner % pool.kernel_size[1]
+    else:
+        n, c, i, j = xp.ogrid[tuple(map(slice, y.shape))]
+        u = winner[:, :, :y.shape[2], :y.shape[3]]                          # first which row won,
+        v = row_winner[u % sh, n, c, i + u // sh, j]                        # then who won in it
+    r = xp.arange(y.shape[2])[:, None] * sh + u.astype(np.int64) - ph
+    q = xp.arange(y.shape[3]) * sw + v.astype(np.int64) - pw
     return y, r * W + q

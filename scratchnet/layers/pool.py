@@ -15,12 +15,8 @@ pooled on its own. With kernel > stride the windows overlap (AlexNet: kernel 3, 
                 up where windows overlap. m = KH·KW, padding counted, unless
                 count_include_pad=False: then only real pixels count.
 
-The maximum of a window is the maximum of its rows' maxima, so it is found in two passes, along
-the rows and then down the columns: KW + KH comparisons, not KW · KH. What is remembered is who won
-in each pass, a byte each (four where the kernel is larger than 256). The first winner of the first
-row that has the maximum is the first in reading order. (Inside no_grad nobody asks who won, and the
-columns come first.) Where NaN is in a window, y is NaN, and dy goes to the pixel that had won
-before it, or to the first.
+How the winners are found and written down: convolution/maximum.py. Where NaN is in a window, y is
+NaN, and dy goes to the pixel that had won before it, or to the first.
 
 Rounding: sizes are rounded down, OH = ⌊(H + 2p − KH)/s⌋ + 1, unless ceil_mode=True: then a
 last incomplete window is taken too, if it starts on the image or on the padding before it.
@@ -36,7 +32,7 @@ import numpy as np
 
 from scratchnet import kernels
 from scratchnet.backend import empty, in_planes, xp_of
-from scratchnet.convolution import inside, output_size, pair, short
+from scratchnet.convolution import inside, maximum, output_size, pair, short
 from scratchnet.layer import Layer, expect, will_remember
 
 
@@ -102,88 +98,21 @@ class MaxPool2d(_Pool2d):
     """
 
     def forward(self, x: Any) -> Any:
-        OH, OW = self._output_shape(x)
+        out, row_winner, winner = self._output_shape(x), None, None
         if kernels.serve(x):
-            y, winner = kernels.max_pool(x, *self._window, (OH, OW))
-            self.remember(None, winner, x.shape, y=y)
-            return y
-        xp, (N, C, H, W) = xp_of(x), x.shape
-        y = empty(xp, (N, C, OH, OW), x.dtype)
-        row_winner = winner = None
-        if will_remember():
-            tap = np.uint8 if max(self.kernel_size) <= 256 else np.int32
-            row_winner = empty(xp, (N, C, H, OW), tap)      # of each piece of a row
-            winner = empty(xp, (N, C, OH, OW), tap)         # which of the rows
-
-        def forward(*part: slice) -> None:                  # a few images, or channels of one
-            x_n, y_n = x[part], y[part]
-            if winner is None:                              # columns first: whole rows at a time
-                columns = empty(xp, (*x_n.shape[:2], OH, W), x.dtype)
-                self._largest(x_n.swapaxes(-1, -2), columns.swapaxes(-1, -2), axis=0)
-                self._largest(columns, y_n, axis=1)
-            else:
-                rows = empty(xp, (*x_n.shape[:3], OW), x.dtype)
-                self._maximum(x_n, rows, row_winner[part], axis=1)
-                self._maximum(*(a.swapaxes(-1, -2) for a in (rows, y_n, winner[part])), axis=0)
-
-        in_planes(forward, x, 9)
+            y, winner = kernels.max_pool(x, *self._window, out)
+        elif will_remember():
+            y, row_winner, winner = maximum.forward(x, *self._window, out)
+        else:
+            y = maximum.largest(x, *self._window, out)
         self.remember(row_winner, winner, x.shape, y=y)
         return y
 
     def backward(self, dy: Any) -> Any:
         row_winner, winner, x_shape = self.recall(dy)
-        if row_winner is None:
+        if kernels.serve(dy):
             return kernels.max_pool_backward(dy, winner, *self._window, x_shape)
-        xp = xp_of(dy)
-        dx = empty(xp, x_shape, dy.dtype)
-
-        def backward(*part: slice) -> None:
-            drows = empty(xp, row_winner[part].shape, dy.dtype)
-            drows[...], dx[part] = 0, 0
-            self._spread(*(a.swapaxes(-1, -2) for a in (dy[part], drows, winner[part])), axis=0)
-            self._spread(drows, dx[part], row_winner[part], axis=1)
-
-        in_planes(backward, dx, 9)
-        return dx
-
-    def _maximum(self, x: Any, y: Any, winner: Any, axis: int) -> None:
-        """y[…, j] = max_v x[…, j·s + v − p], and winner[…, j] = the first v that has it."""
-        xp = xp_of(x)
-        y[...], winner[...] = -np.inf, 0
-        for v, outputs, pixels in self._along(axis, x.shape[-1], y.shape[-1]):
-            x_v, y_v, winner_v = x[..., pixels], y[..., outputs], winner[..., outputs]
-            winner[..., :outputs.start] = v + 1     # up to v they have seen padding only
-            if v:                                   # v ascends: the largest is the last that won
-                won = (x_v > y_v).view(np.uint8) * winner.dtype.type(v)
-                xp.maximum(winner_v, won, out=winner_v)
-            xp.maximum(y_v, x_v, out=y_v)
-
-    def _largest(self, x: Any, y: Any, axis: int) -> None:
-        """y[…, j] = max_v x[…, j·s + v − p], and nothing remembered."""
-        xp, taps = xp_of(x), list(self._along(axis, x.shape[-1], y.shape[-1]))
-        whole = [(v, pixels) for v, outputs, pixels in taps if outputs == slice(0, y.shape[-1])]
-        if whole:                                   # taps that are pixels for every output
-            (first, ones), (last, others) = whole[0], whole[-1]
-            xp.maximum(x[..., ones], x[..., others], out=y)
-        else:
-            first = last = None
-            y[...] = -np.inf
-        for v, outputs, pixels in taps:
-            if v not in (first, last):
-                xp.maximum(y[..., outputs], x[..., pixels], out=y[..., outputs])
-
-    def _spread(self, dy: Any, dx: Any, winner: Any, axis: int) -> None:
-        """dx[…, j·s + v − p] += dy[…, j] where v is the winner."""
-        for v, outputs, pixels in self._along(axis, dx.shape[-1], dy.shape[-1]):
-            share = (winner[..., outputs] == v).astype(dy.dtype)
-            share *= dy[..., outputs]
-            dx[..., pixels] += share
-
-    def _along(self, axis: int, size: int, outs: int) -> Iterator[tuple[int, slice, slice]]:
-        """Yield, for each tap along an axis, (tap, the outputs for which it is a real pixel,
-        those pixels)."""
-        for v in range(self.kernel_size[axis]):
-            yield v, *inside(v, 0, outs, size, self.stride[axis], self.padding[axis])
+        return maximum.backward(dy, row_winner, winner, *self._window, x_shape)
 
 
 class AvgPool2d(_Pool2d):

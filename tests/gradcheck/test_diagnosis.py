@@ -350,8 +350,9 @@ def test_other_settings_say_where_it_is_wrong():
         """As if windows were side by side."""
         def backward(self, dy):
             row_winner, winner, x_shape = self.recall(dy)
-            rows = np.arange(dy.shape[2])[:, None] * self.stride[0] + winner
-            tap = winner * self.kernel_size[1] + np.take_along_axis(row_winner, rows, axis=2)
+            (n, c, i, j), s = np.indices(dy.shape), self.stride[0]
+            u = winner[n, c, i, j]
+            tap = u * self.kernel_size[1] + row_winner[u % s, n, c, i + u // s, j]
             dx = np.zeros(x_shape, dy.dtype)
             for here, (outputs, pixels) in enumerate(self._taps(x_shape[2:], dy.shape[2:])):
                 dx[pixels] = np.where(tap[outputs] == here, dy[outputs], dx[pixels])

@@ -527,7 +527,7 @@ bug("own conv strides", "OwnConvBackward", {"slice(i * sh, i * sh + KH)": "slice
 bug("own conv w", "OwnConvBackward", {"\"no,ocuv->ncuv\", dy[:, :, i, j], w)":
                                       "\"no,ocuv->ncuv\", dy[:, :, i, j], w[:, :, ::-1])"},
     "kernel flipped up and down in dx", r"flip|revers|mirror|upside")
-bug("own max column", "OwnMaxBackward", {"row_winner[n, c, r, j]": "0"},
+bug("own max column", "OwnMaxBackward", {"row_winner[u % sh, n, c, i + u // sh, j]": "0"},
     "always the first column of the window", MISPLACED, r"column|winner|tap")
 bug("own max padding", "OwnMaxBackward", {"dx[n, c, r, j": "dx[n, c, r + (i == 0) * ph, j"},
     "the padding not taken off in the first row", SHIFTED, MISPLACED, r"padding|first row")

@@ -831,8 +831,9 @@ class OwnMaxBackward(MaxPool2d):
         (sh, sw), (ph, pw) = self.stride, self.padding
         dx = np.zeros(x_shape, dy.dtype)
         for n, c, i, j in np.ndindex(*dy.shape):
-            r = i * sh + winner[n, c, i, j] - ph
-            v = row_winner[n, c, r, j]
+            u = winner[n, c, i, j]
+            r = i * sh + u - ph
+            v = row_winner[u % sh, n, c, i + u // sh, j]
             dx[n, c, r, j * sw + v - pw] += dy[n, c, i, j]
         return dx
 

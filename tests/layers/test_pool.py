@@ -57,12 +57,28 @@ def test_where_every_tap_is_padding_for_some_window():
         np.testing.assert_array_equal(MaxPool2d(2, 2, 1).forward(x), x)
 
 
-def test_max_remembers_one_byte_for_each_window_and_piece_of_a_row():
+def test_max_remembers_one_byte_for_each_place_of_the_dealt_out_image():
     layer = MaxPool2d(3, 2)
-    y = layer.forward(np.ones((2, 3, 9, 7)))
+    layer.forward(np.ones((2, 3, 9, 7)))
     (row_winner, winner, shape), _ = layer._memory
-    assert winner.nbytes == y.size and shape == (2, 3, 9, 7)
-    assert row_winner.nbytes == 2 * 3 * 9 * 3
+    assert row_winner.dtype == winner.dtype == np.uint8 and shape == (2, 3, 9, 7)
+    assert winner.shape == (2, 3, 5, 4) and row_winner.shape == (2, 2, 3, 5, 4)    # ⌈9/2⌉, ⌈7/2⌉
+
+
+def test_a_window_of_more_than_256_pixels_knows_which_of_them_won():
+    x = np.zeros((1, 1, 1, 300))
+    x[..., 290] = 1
+    layer = MaxPool2d((1, 300))
+    layer.forward(x)
+    np.testing.assert_array_equal(layer.backward(image([7])), 7 * x)
+
+
+@pytest.mark.parametrize("pixel", [-np.inf, np.nan, 3])
+def test_the_only_pixel_of_a_window_wins_whatever_it_is(pixel):
+    """A window of rows −1 … 3 on an image of one row: no other tap is a pixel."""
+    layer = MaxPool2d((5, 1), 5, (1, 0), ceil_mode=True)
+    np.testing.assert_array_equal(layer.forward(image([pixel])), image([pixel]))
+    np.testing.assert_array_equal(layer.backward(image([7])), image([7]))
 
 
 @pytest.mark.parametrize("case", cases_of(MaxPool2d), ids=str)

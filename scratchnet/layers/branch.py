@@ -38,6 +38,8 @@ from scratchnet.layer import Layer, expect, in_layer, will_remember
 from scratchnet.layers.batchnorm import BatchNorm2d
 from scratchnet.layers.conv import Conv2d
 from scratchnet.layers.linear import Linear
+from scratchnet.layers.pool import MaxPool2d
+from scratchnet.layers.relu import ReLU
 
 
 class Identity(Layer):
@@ -122,6 +124,8 @@ class Sequential(_Named):
         rest = deque(self._names)
         ours = False                        # is x new, and nobody else has it?
         while rest:
+            if ours:
+                self._pool_first(rest)
             if type(x) is np.ndarray:       # on the CPU, and not of a class that watches
                 x = self._by_parts(x, rest, ours)
             if rest:
@@ -134,8 +138,17 @@ class Sequential(_Named):
                     else:
                         x = layer.forward_scaled(x, *line)
                         rest.popleft()
-                ours = type(layer) in (Conv2d, Linear) and not _is_watched(layer)
+                ours = type(layer) in (Conv2d, Linear, MaxPool2d) and not _is_watched(layer)
         return x
+
+    def _pool_first(self, rest: deque[str]) -> None:
+        """A ReLU before a max-pooling changes places with it. The maximum of max(x, 0) is max(·, 0)
+        of the maximum, and there are fewer of these."""
+        if len(rest) > 1:
+            relu, pool = self[rest[0]], self[rest[1]]
+            if (type(relu) is ReLU and type(pool) is MaxPool2d
+                    and not _is_watched(relu) and not _is_watched(pool)):
+                rest[0], rest[1] = rest[1], rest[0]
 
     def _norm_after(self, conv: Layer, rest: deque[str]) -> tuple[Any, Any] | None:
         """Scale and shift of the batch norm after a convolution, in evaluation a straight line for

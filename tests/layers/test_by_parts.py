@@ -9,6 +9,7 @@ from scratchnet.layers import (
     Flatten,
     Identity,
     Linear,
+    MaxPool2d,
     ReLU,
     ReLU6,
     Sequential,
@@ -112,6 +113,35 @@ def test_a_watched_layer_is_seen_and_what_it_returned_stays(name):
         if other == name:
             break
     np.testing.assert_allclose(kept[0], expected, rtol=1e-13, atol=1e-13)
+
+
+def test_a_pooling_goes_before_the_relu_which_then_has_less_to_do(monkeypatch):
+    net, x = Sequential(conv=Conv2d(2, 4, 3, padding=1, rng=0), relu=ReLU(),
+                        pool=MaxPool2d(2)).astype(np.float64), images()
+    y, seen, before = net(x), [], x.copy()
+    by_parts = ReLU.by_parts
+    monkeypatch.setattr(ReLU, "by_parts", lambda relu, a, into: (
+        seen.append(a.shape), by_parts(relu, a, into))[1])
+    with no_grad():
+        np.testing.assert_array_equal(net(x), y)
+        assert seen == [y.shape] and (y == 0).any()
+        np.testing.assert_array_equal(Sequential(net.relu, net.pool)(x),
+                                      net.pool(np.maximum(x, 0)))
+        assert seen[-1] == x.shape              # an input that may be anything keeps the order
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("name", ["relu", "pool"])
+def test_not_where_one_of_them_is_watched(name):
+    net, kept = Sequential(conv=Conv2d(2, 4, 3, rng=0), relu=ReLU(), pool=MaxPool2d(2)), []
+    forward = net[name].forward
+    net[name].forward = lambda x: kept.append((x, forward(x))) or kept[0][1]
+    x = images(np.float32)
+    with no_grad():
+        y = net(x)
+    expected = {"relu": net.conv(x), "pool": np.maximum(net.conv(x), 0)}[name]
+    np.testing.assert_allclose(kept[0][0], expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(y, net.pool(np.maximum(net.conv(x), 0)))
 
 
 def test_errors_say_where():

@@ -93,8 +93,9 @@ def test_only_backward_runs_what_is_mutated_with_it():
     from mutation import _codes_run
 
     from scratchnet.backend import channels
+    from scratchnet.convolution import maximum
     from scratchnet.layers import BatchNorm2d, Concat, MaxPool2d, branch
-    for cls, function in ((Concat, branch.split), (MaxPool2d, MaxPool2d._spread),
+    for cls, function in ((Concat, branch.split), (MaxPool2d, maximum._spread),
                           (BatchNorm2d, channels.sums)):
         for case in cases_of(cls):
             layer, inputs = case.layer(), case.inputs()

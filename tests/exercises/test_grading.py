@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -878,6 +879,27 @@ def test_a_killed_grader_leaves_no_process(running, tmp_path):
     until(lambda: len(processes(str(tmp_path / "temporary"))) == 2)
     running.kill()
     until(lambda: not started_by(running) and not processes(str(tmp_path / "temporary")))
+
+
+@linux
+def test_control_c_waits_while_processes_are_started():
+    """Also where another thread hears it, as one of OpenBLAS does."""
+    end, done = threading.Event(), []
+    thread = threading.Thread(target=end.wait, args=(10,))
+    thread.start()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            with grade._later(signal.SIGINT):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.1)
+                done.append("all started")
+            done.append("and more")
+    finally:
+        end.set()
+        thread.join()
+    assert done == ["all started"] and signal.getsignal(signal.SIGINT) is before
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @linux

@@ -247,11 +247,18 @@ def _later(wanted: signal.Signals) -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):          # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {wanted})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {wanted})         # which they take over;
+    came, ours = [], threading.current_thread() is threading.main_thread()
+    if ours:                            # here, a thread of OpenBLAS may be told in our place
+        handler = signal.signal(wanted, lambda *_: came.append(wanted))
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if ours:
+            signal.signal(wanted, handler)
+        if came:
+            signal.raise_signal(wanted)
 
 
 def _begin(folder: str) -> None:

@@ -44,6 +44,8 @@ ALGORITHMS = {"depthwise": depthwise, "depthwise_strips": depthwise_strips, "im2
               "kn2row": kn2row, "pointwise": pointwise, "space_to_depth": space_to_depth,
               "winograd": winograd, "winograd_rows": winograd_rows}
 
+MIXING = depthwise_strips, space_to_depth, winograd, winograd_rows      # pixels; see local()
+
 _mode = threading.local()
 
 
@@ -79,12 +81,13 @@ def choose(x: Any, w_shape: tuple[int, ...], geometry: Geometry, algorithm: str 
         if not possible.get(ALGORITHMS.get(algorithm)):
             can = ", ".join(name for name, module in ALGORITHMS.items() if possible[module])
             raise ValueError(f"algorithm {algorithm!r} cannot compute this convolution; {can} can")
-        if not (local_ and ALGORITHMS[algorithm] in fast):
+        if not (local_ and ALGORITHMS[algorithm] in MIXING):
             return ALGORITHMS[algorithm]
     if possible[pointwise]:
         return pointwise
     for module, fits in fast.items():
-        if fits and not local_ and module.pays(x_shape, w_shape, geometry):
+        if (fits and not (local_ and module in MIXING)
+                and module.pays(x_shape, w_shape, geometry)):
             return module
     return depthwise if depthwise_ and geometry.groups > 1 else im2col
 

@@ -563,6 +563,21 @@ def test_local_convolutions_spread_nothing_beyond_the_window():
             y = convolution.forward(x, w, geometry, algorithm=name)
         np.testing.assert_array_equal(np.isnan(y[0, 0]), seen)
 
+    few, seen_there = np.ones((8, 16, 3, 3), np.float32), np.zeros((12, 12), bool)
+    seen_there[4:7, 10:12] = True                       # at the end of a row: not in the next one
+    x[1, 3, 5, 11] = np.nan
+    with convolution.local():                           # kn2row mixes nothing
+        assert convolution.choose(x, few.shape, geometry) is kn2row
+        assert convolution.choose(x, few.shape, geometry, "kn2row") is kn2row
+        y = convolution.forward(x, few, geometry)
+        dx = convolution.backward_x(x, np.ones((16, 8, 3, 3), np.float32), (8, 8, 12, 12), geometry,
+                                    "kn2row")
+    for image in (*y[0], *dx[0]):
+        np.testing.assert_array_equal(np.isnan(image), seen)
+    for image in (*y[1], *dx[1]):
+        np.testing.assert_array_equal(np.isnan(image), seen_there)
+    x[1, 3, 5, 11] = 0
+
     filters, geometry = np.ones((16, 1, 3, 3), np.float32), Geometry(padding=(1, 1), groups=16)
     assert convolution.choose(x, filters.shape, geometry) is depthwise_strips
     with convolution.local():

@@ -76,9 +76,9 @@ lower = ((w - 0.05 * dL_dw) * x - t) ** 2    # 0.05: a small step, chosen freely
 print(f"one step downhill, w − 0.05·{dL_dw:.0f} = {w - 0.05 * dL_dw:.1f}: L = {lower:.2f}")
 
 # %% [markdown]
-# What if a number is used twice? Then it moves L along two ways, and both movements count:
-# slopes along a chain multiply, slopes of parallel ways add. In f = a · b with a = b = x, one
-# way has the slope b = x and the other a = x; together 2x, as it must be for x². A layer, too,
+# What if a number is used twice? Then it moves L along two paths, and both movements count:
+# slopes along a chain multiply, slopes of parallel paths add. In f = a · b with a = b = x, one
+# path has the slope b = x and the other a = x; together 2x, as it must be for x². A layer, too,
 # may be used twice. That is why every layer *adds* to the gradients of its weights and never puts
 # a new value in their place.
 #
@@ -339,8 +339,9 @@ lesson.save(figure, "right_and_wrong",
 
 # %% [markdown]
 # The loss falls either way: 1 − y and 1 − y² are both positive, so at each tanh the wrong slope has
-# the right sign. How much worse it becomes hangs on the network and its settings. But whoever sees
-# only the orange curves sees a network that learns, and may blame the data. Only a check tells.
+# the right sign. How much worse it becomes depends on the network and its settings. But whoever
+# sees only the orange curves sees a network that learns, and may blame the data. Only a check
+# tells.
 #
 # ## What we have seen
 #

@@ -58,10 +58,11 @@ print("the same as plain loops give:", bool(np.allclose(y, naive.linear(x, W, b)
 # ## 2. Its backward pass
 #
 # Backward is given dy, the slope of the loss L with respect to each y (lesson 1), and wants three
-# things. Each follows from the sum above: beside each factor stands its slope.
+# things. Each follows from the sum above: the slope with respect to a factor is what it is
+# multiplied by.
 #
-# **Weights.** The weight w of output o and input i occurs in y only at output o, once for each
-# image n, and there beside x of n and i. Slopes of parallel ways add, so
+# **Weights.** The weight $w_{oi}$ occurs in y only at output o, once for each image n, and there it
+# is multiplied by $x_{ni}$. Slopes of parallel paths add, so
 #
 # $$\frac{\partial L}{\partial w_{oi}} = \sum_n dy_{no} \cdot x_{ni} \qquad dW = dy^T x$$
 #
@@ -74,8 +75,8 @@ print("the same as plain loops give:", bool(np.allclose(y, naive.linear(x, W, b)
 #
 # $$\frac{\partial L}{\partial x_{ni}} = \sum_o dy_{no} \cdot w_{oi} \qquad dx = dy\, W$$
 #
-# Who forgets which side is turned can ask the shapes: dW must be O × I, and of dy (N × O) and x
-# (N × I) only dyᵀx is. Note what the weights get: an input of 0 teaches its weight nothing.
+# Whoever forgets which factor is transposed can ask the shapes: dW must be O × I, and of dy (N × O)
+# and x (N × I) only dyᵀx is. Note what the weights get: an input of 0 teaches its weight nothing.
 
 # %%
 dy = np.array([[1.0, 0.0],
@@ -216,7 +217,7 @@ print(f"the loss of the very first batch: {losses[0]:.2f}; guessing: {np.log(cla
 # (At first the training loss is the larger one: it is the mean over the epoch, during which the
 # weights improve.) Was this one run lucky? The surface that it goes down has a single valley (the
 # cross-entropy of a linear layer is convex), so other beginnings should lead to the same place.
-# Three seeds, which draw other weights and another order, with the library's loop, and the
+# Several seeds, which draw other weights and another order, with the library's loop, and the
 # held-out digits:
 
 # %%
@@ -228,7 +229,7 @@ for seed in range(10 if lesson.full else 3):
                  epochs=epochs, batch_size=32, rng=seed, progress=False, loss=lesson.loss)
     test_errors.append(training.evaluate(other, *digits.test)[1])
 by_hand = training.evaluate(net, *digits.test)[1]
-print(f"by hand: {by_hand:.1%} of the held-out images wrong; three others: "
+print(f"by hand: {by_hand:.1%} of the held-out images wrong; {len(test_errors)} others: "
       f"{', '.join(f'{error:.1%}' for error in test_errors)}")
 
 # %% [markdown]
@@ -255,7 +256,7 @@ if shape == (1, 8, 8):
           f"speaks {'against' if middle < 0 else 'for'} a 0")
 
 # %% [markdown]
-# They are no pictures of digits. A weight is not how often a pixel is dark in a class, but how far
+# They are no pictures of digits. A weight is not how often a pixel has ink in a class, but how far
 # it tells this class from the nine others. So ink in the middle speaks against a 0.
 #
 # ## 8. How it decides
@@ -331,8 +332,8 @@ print(f"held-out images as they are: {by_hand:.1%} wrong; one pixel to the right
 #
 # - `scratchnet exercise start linear`: the layer, forwards and backwards;
 # - `scratchnet exercise start softmax`: the loss, without overflow;
-# - `scratchnet exercise start sgd`: the update, with momentum and weight decay;
-# - `scratchnet exercise start counting`: parameters and multiply-accumulates.
+# - `scratchnet exercise start sgd`: the update, with two additions that the exercise explains,
+#   momentum and weight decay (lessons 3 and 4 use them).
 
 # %%
 assert y.tolist() == [[8.0, 24.0], [11.0, 21.0]] and same

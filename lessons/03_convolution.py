@@ -1,12 +1,11 @@
 # %% [markdown]
 # # Convolution: one small filter, everywhere
 #
-# The linear layer of lesson 2 had a weight for every pixel, and when the digits moved by one
-# pixel it was lost. It is also large: a linear layer from an image of 3 × 224 × 224 numbers to one
-# of the same size has 150,528 · 150,528 weights, over 22 thousand million. A convolution mends
-# both. Each output looks at a few neighbouring pixels only, and all outputs use the same few
-# weights, wherever they look. How is it computed, how does the gradient go back through it, and
-# does it mend the moving?
+# The linear layer of lesson 2 had a weight for every pixel, and when the digits moved by one pixel
+# it was lost. It is also large: a linear layer from an image of 3 × 224 × 224 numbers to one of the
+# same size has 150,528 · 150,528 weights, over 22 billion. A convolution mends both. Each output
+# looks at a few neighbouring pixels only, and all outputs use the same few weights, wherever they
+# look. How is it computed, how does the gradient go back through it, and does it mend the moving?
 #
 # LeCun et al., "Backpropagation Applied to Handwritten Zip Code Recognition", 1989. As matrices:
 # Chellapilla, Puri & Simard, "High Performance Convolutional Neural Networks for Document
@@ -104,8 +103,9 @@ print(f"x {x.shape}, w {w.shape} → y {y.shape}; as the library's loops:",
       bool(np.allclose(y, naive.conv2d(x, w, b))))
 
 # %% [markdown]
-# What does a filter see? Three of 3 × 3, made by hand, on a digit: one for edges from left to
-# right, one from top to bottom, one that takes the mean.
+# What does a filter see? Three of 3 × 3, made by hand, on a digit: one that answers where it
+# gets brighter from left to right (an upright edge), one where it gets brighter from top to bottom
+# (a level edge), one that takes the mean.
 
 # %%
 digit = data.load_digits(size=32).test.images[:1].astype(np.float64)
@@ -350,8 +350,8 @@ lesson.claim("local-invariance", "wrong",
              f"windows a little ({found[1]['then 2×2 max: unchanged?']:.1f}).")
 
 # %% [markdown]
-# A stride of 2 keeps equivariance only for moves by 2. And near the border, where windows see the
-# padding, none of this is exact.
+# A stride of 2 keeps equivariance only for moves by an even number of pixels. And near the border,
+# where windows see the padding, none of this is exact.
 #
 # ## 8. An experiment: digits that move
 #
@@ -446,9 +446,11 @@ lesson.save(figure, "moved_digits",
 #
 # ## Exercises
 #
-# - `scratchnet exercise start convolution`: the definition, with its three gradients;
+# - `scratchnet exercise start convolution`: the definition, forward only, as plain loops;
 # - `scratchnet exercise start im2col` and `scratchnet exercise start col2im`;
-# - `scratchnet exercise start conv2d`: the layer as a matrix product;
+# - `scratchnet exercise start conv2d`: the layer as a matrix product, with its three gradients;
+# - `scratchnet exercise start counting`: parameters and multiply-accumulates (groups cut the
+#   channels into parts that do not see each other; lesson 6 has them);
 # - `scratchnet exercise start hunt_col2im`: a bug where windows overlap.
 
 # %%

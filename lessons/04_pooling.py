@@ -112,8 +112,8 @@ lesson.save(figure, "who_gets_the_gradient", alt="The 5×5 pixels three times, s
             "gradient they receive: four winners, sixteen equal shares, and one pixel with four.")
 
 # %% [markdown]
-# The maximum gives all to one pixel in four, the mean a quarter to each. The 9 gets 4: one
-# from each of its windows. The last row and column get nothing from the 2 × 2 windows, because
+# The maximum gives all to one pixel in four, the mean a quarter to each. In the windows of 3 × 3
+# the 9 gets 4: one from each. The last row and column get nothing from the 2 × 2 windows, because
 # none of them looks there.
 #
 # ## 5. A convolution with stride 2
@@ -230,8 +230,8 @@ lesson.save(figure, "shifted_by_one", alt="Bars: how much the output changes whe
 #
 # A small network, in which each convolution is followed by one of the four. The initial weights
 # come from the same rule (He's, lesson 5), and each is trained from three seeds with the recipe of
-# lesson 3, the rate being 0.05, and weight decay: each step also makes the weights a little
-# smaller. First a tiny run, with two convolutions.
+# lesson 3, but with the rate 0.05, batches of 64, the mean image subtracted, and weight decay: each
+# step also makes the weights a little smaller. First a tiny run, with two convolutions.
 
 
 # %%
@@ -310,7 +310,8 @@ lesson.claim("max-or-average", "misleading",
 # - Pooling makes one number of a window, channel by channel, without parameters.
 # - Backwards the maximum gives dy to the winner, the mean gives dy / m to all, a convolution gives
 #   weight · dy; where windows overlap, what a pixel gets adds up.
-# - Average pooling is a convolution with stride whose weights are fixed. The maximum is not.
+# - Average pooling is a convolution with stride, each channel on its own, whose weights are
+#   fixed at 1/m. The maximum is not.
 # - All of them lose something, and each loses something else. Max pooling softens a shift by a
 #   pixel, and does not remove it.
 #

@@ -36,7 +36,8 @@ lesson = Lesson("alexnet")
 # %% [markdown]
 # ## 1. The network, one layer at a time
 #
-# The input is an image of 3 × 227 × 227 numbers. For each layer the table shows
+# The input is an image of 3 × 227 × 227 numbers. (The paper writes 224, but the 55 × 55 places of
+# its figure need 227: (227 − 11) / 4 + 1 = 55.) For each layer the table shows
 #
 # - the shape of its output;
 # - its parameters, as kernel · kernel · inputs · outputs + biases. conv2, conv4 and conv5 are
@@ -106,8 +107,8 @@ groups = [name for name, layer in alexnet.children()
 del alexnet, x, y
 
 # %% [markdown]
-# Besides its size, AlexNet differs from LeNet (lesson 4) in four things above all: ReLU for tanh,
-# normalisation, maxima that overlap for means, and dropout.
+# Besides its size, AlexNet differs from LeNet (lesson 4) in four things above all: ReLU in place of
+# tanh, normalisation, overlapping maxima in place of means, and dropout.
 #
 # ## 2. ReLU and overlapping pooling
 #
@@ -256,12 +257,12 @@ for name, losses in first.items():
           f"   (guessing: {np.log(10):.2f})")
 
 # %% [markdown]
-# With 0.01 the answers hardly depend on the image, so the loss stays where guessing puts it.
-# The other departures: biases begin at 0 (the paper's 1 served to give ReLU positive
-# inputs; He's rule does that); a batch is 32, not 128, because 1,257 images would be only ten
-# steps an epoch; and of the paper's augmentation (each image is changed a little whenever it is
-# shown) we take the translations, by up to 3 pixels, not the reflections, since a mirrored 2 is no
-# digit.
+# With 0.01 the answers hardly depend on the image, so the loss stays where guessing puts it. The
+# other departures: biases begin at 0 (the paper's 1 in some layers served to give ReLU positive
+# inputs early on; with He's rule about half are positive anyway, and large enough); a batch is 32,
+# not 128, because 1,257 images would be only ten steps an epoch; and of the paper's augmentation
+# (each image is changed a little whenever it is shown) we take the translations, by up to 3 pixels,
+# not the reflections, since a mirrored 2 is no digit.
 #
 # All else is the recipe of the paper: SGD with momentum 0.9 (lesson 3), weight decay 0.0005
 # (lesson 4), learning rate 0.01, divided by 10 when the validation error stops improving. That
@@ -361,7 +362,8 @@ rectified = [name.removeprefix("relu") for name, layer in net.children()
              if isinstance(layer, layers.ReLU)]
 lesson.claim("sixty-million", "right", f"Rounded: counted exactly it has {total_params:,}.")
 lesson.claim("alexnet-groups", "right", f"{', '.join(groups)} have two groups here, as in the "
-             f"paper's table; conv3 has one, and the fully connected layers see all.")
+             f"paper's section 3.5 and figure 2; conv3 has one, and the fully connected layers "
+             f"see all.")
 lesson.claim("alexnet-order", "wrong", f"The paper's order is {', '.join(order)}: normalisation "
              f"first. A well-known copy of the network (CaffeNet) swapped the two.")
 lesson.claim("dropout-half", "right, but incomplete", "That is the paper's form. Today the factor "
@@ -386,8 +388,9 @@ lesson.claim("lrn-constants", "right", f"Ours begins with k = {norm.k:g}, n = {n
 # ## Exercises
 #
 # - `scratchnet exercise start lrn` and `scratchnet exercise start dropout`;
-# - leave out LRN, or make the pooling windows 2×2, or replace ReLU by Tanh, and train again, from
-#   three seeds. Which of them does this network need?
+# - copy `alexnet_small` from `scratchnet/models/alexnet.py` into a script; leave out LRN, or make
+#   the pooling windows 2×2 (see that the shapes still fit fc6), or replace ReLU by Tanh, and train
+#   each from three seeds. Which of them does this network need?
 
 # %%
 assert all(report.passed for report in reports), "a layer's gradient is wrong"

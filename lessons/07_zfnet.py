@@ -67,7 +67,7 @@ pool = layers.MaxPool2d(2)
 responses = line.forward(image)                                 # 4×4
 rectified = layers.ReLU().forward(responses)
 pooled, places = switches(pool, rectified)                      # 2×2, and where they came from
-print(f"the filter's responses:\n{responses[0, 0].astype(int)}")
+print(f"the filter's responses:\n{responses[0, 0]}")
 print("after ReLU and 2×2 pooling:", pooled[0, 0].tolist())
 print("switches (pixel r·4 + q of the 4×4 map):", places[0, 0].tolist())
 
@@ -112,8 +112,9 @@ lesson.save(figure, "by_hand", alt="Six small grids of numbers: a line in an ima
 # %% [markdown]
 # ## 3. Is this the gradient?
 #
-# Nearly. In lesson 3 a row of a convolution was a matrix A, and its backward pass dx = Aᵀ dy. With
-# three weights a, b, c, pixel $x_3$ stands in three outputs, each time with another weight:
+# Nearly. In lesson 3 the convolution of a row of numbers was a matrix A, and its backward pass dx =
+# Aᵀ dy. With three weights a, b, c, pixel $x_3$ stands in three outputs, each time with another
+# weight:
 #
 # $$y_1 = a x_1 + b x_2 + c x_3 \qquad y_2 = a x_2 + b x_3 + c x_4 \qquad
 # y_3 = a x_3 + b x_4 + c x_5$$
@@ -146,7 +147,8 @@ print("painting equals the convolution's backward:", bool(np.allclose(paint_is_b
 #
 # The pictures are drawn shapes (discs, stars, arrows, …) in any colour, size and place. The network
 # has ZFNet's order of layers for images of 32×32; it is narrower, has one fully connected layer
-# less, and pools twice, not three times. The recipe is that of lesson 4.
+# less, and pools twice, not three times. The recipe is that of lesson 4,
+# with the rate 0.02 and batches of 32.
 
 # %%
 sets = lesson.load("shapes", size=32, train=1300, validation=50, test=300, difficulty=0.1)
@@ -236,7 +238,7 @@ for layer in chosen:
 # Does the network look at the object or at its surroundings? Cover a square of 12×12 pixels with
 # grey (here 0, the mean image), ask for the probability of the right class, and move the square: 36
 # places, 4 pixels apart. Nothing is differentiated, so it works for any function of an image. The
-# picture shown is the one of eight that suffers most on average.
+# picture shown is the one of the eight whose probability is lowest on average.
 
 # %%
 right = np.flatnonzero(training.predict(net, test[0]).argmax(axis=1) == test[1])[:8]
@@ -279,10 +281,11 @@ lesson.save(figure, "occlusion", alt="A shape with a grey square on it, the prob
 #
 # In AlexNet's first layers Zeiler and Fergus saw two things. Some filters of conv1 had learnt
 # nothing, and others answered to very fine or very coarse patterns, few to those between. And in
-# conv2 there were patterns that no picture has: *aliasing*, from the stride of 4. Who looks at
-# every fourth pixel cannot tell a fine stripe from a coarse one. Take stripes of 5 pixels (from one
-# bright middle to the next), look at every fourth pixel or every second one, and ask which wave the
-# samples look like. (The Fourier transform, np.fft.rfft, says how much of each wave is in them.)
+# conv2 there were patterns that no picture has: *aliasing*, from the stride of 4. Whoever looks at
+# every fourth pixel only cannot tell a fine stripe from a coarse one. Take stripes of 5 pixels
+# (from one bright middle to the next), look at every fourth pixel or every second one, and ask
+# which wave the samples look like. (The Fourier transform, np.fft.rfft, says how much of each wave
+# is in them.)
 
 # %%
 period, pixels = 5.0, np.arange(80)
@@ -326,7 +329,7 @@ for (name, row), weights, places in zip(firsts.items(), ("11·11·3·96", "7·7�
           f"{weights}·{places} = {row.macs:,} MACs")
 
 # %% [markdown]
-# The two accuracies do not compare. A crop is a piece of 224×224 pixels cut out of the larger
+# The two accuracies cannot be compared. A crop is a piece of 224×224 pixels cut out of the larger
 # photograph: AlexNet's number is of one crop, ZFNet's of the mean answer to ten, which gains some
 # points for any network. The authors' own Table 2 compares alike: their copy of AlexNet has 40.5 %
 # top-1 and 18.1 % top-5 error, this network 38.4 % and 16.5 %. Nor is that conv1's alone: conv2,
@@ -348,7 +351,9 @@ for (name, row), weights, places in zip(firsts.items(), ("11·11·3·96", "7·7�
 # - `scratchnet exercise start max_unpool`
 # - `scratchnet exercise start lrn`
 # - `scratchnet exercise start overlapping_pool`
-# - Cover the pictures with squares of 6×6 instead of 12×12. Where is one square still enough?
+# - Cover the pictures with squares of 6×6 instead of 12×12 (`occlusion(…, size=6)`). In which
+#   pictures does a single square still halve the probability of the right class, and where does it
+#   lie?
 
 # %%
 assert rows["conv1"].params == 14_208 and sum(row.params for row in rows.values()) == 62_357_608

@@ -83,10 +83,10 @@ print("dx, dW, db by hand = the layer's:", *backward_same)
 print(f"gradient check: {report.verdict}, {report.worst:.0e}")
 
 # %% [markdown]
-# ## 2. Fewer channels, before something dear
+# ## 2. Fewer channels, before something expensive
 #
 # The cost of a convolution is kernel · kernel · inputs · outputs at each pixel. So a large
-# kernel on many channels is dear. A 1×1 convolution can first mix the channels into fewer. The
+# kernel on many channels is expensive. A 1×1 convolution can first mix the channels into fewer. The
 # example is of GoogLeNet (lesson 10): 192 channels of 28×28, a 5×5 convolution to 32. With a 1×1
 # to 16 before it:
 
@@ -119,10 +119,11 @@ print(f"reducing first: MACs ÷ {saved:.1f}; a 1×1 from 96 to 96 after a 5×5: 
 
 # %%
 lesson.claim("one-by-one", "right, but incomplete",
-             "It holds where a 1×1 has fewer outputs than inputs and something dearer follows: "
-             f"192 → 16 → 5×5 → 32 needs {saved:.1f} times fewer MACs than 192 → 5×5 → 32. The 1×1 "
-             f"alone adds a layer. Those of NiN mostly reduce nothing; they add {extra:.0%} to a "
-             "5×5 of as many channels, and a ReLU. The reduced layers are not the same function.")
+             "It holds where a 1×1 has fewer outputs than inputs and something more expensive "
+             f"follows: 192 → 16 → 5×5 → 32 needs {saved:.1f} times fewer MACs than 192 → 5×5 → "
+             "32. The 1×1 alone adds a layer. Those of NiN mostly reduce nothing; they add "
+             f"{extra:.0%} to a 5×5 of as many channels, and a ReLU. The reduced layers are not "
+             "the same function.")
 
 # %% [markdown]
 # ## 3. Network in Network, layer by layer
@@ -186,7 +187,8 @@ print("the maps moved around by 2 rows and 3 columns, same scores:", still)
 #
 # Small networks for drawn shapes of ten kinds: three 3×3 convolutions, with pooling after the first
 # and the second. The head is two linear layers with dropout between them, or the mean over ten
-# maps. In the third network a 1×1 convolution and a ReLU follow each 3×3, too.
+# maps. In the third network a 1×1 convolution and a ReLU follow each 3×3, too. The recipe is that
+# of lesson 4, with batches of 16.
 
 # %%
 sets = lesson.load("shapes", size=16, train=500, validation=1, test=250, difficulty=0.0)
@@ -247,13 +249,15 @@ lesson.save(figure, "heads", alt="Test errors of three small networks, one dot a
             "head, mean, and mean with 1×1 convolutions")
 
 # %% [markdown]
-# The mean saves six of seven parameters, and here it costs errors. Two reasons. Each pixel of a map
-# gets only $1/(H \cdot W)$ of the gradient of its score, so the layers below learn more slowly: in
+# The mean saves six out of every seven parameters, and here it costs errors. Two possible reasons,
+# which we have not tested. Each pixel of a map gets only $1/(H \cdot W)$ of the gradient of its
+# score; unless the pixels agree, their sum is small too, and the layers below learn more slowly: in
 # a first trial with 6 epochs the networks with a mean had 60 to 90 % errors, and with more they
 # went on improving. Ten epochs were chosen after that, and for their time. And the pictures that
 # are tested are drawn like those that are trained on: there is little that the linear layers could
-# learn by heart to their harm. The paper's case is another one, 60 million parameters for 1.2
-# million photographs.
+# learn by heart to their harm. AlexNet's case is another one, 60 million parameters for 1.2 million
+# photographs. (The NiN paper itself compared the two heads on CIFAR-10, and there the mean had
+# fewer errors.)
 #
 # Nor do the 1×1 convolutions help. They make the network deeper, it learns more slowly still, and
 # its seeds lie far apart. With so few epochs that does not say where it would end.

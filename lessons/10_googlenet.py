@@ -86,9 +86,9 @@ for name in ("3a", "3b", "4a", "4b"):
 # %% [markdown]
 # ## 2. Reductions
 #
-# A 1×1 convolution with fewer filters than channels sums up each pixel's channels. GoogLeNet puts
-# one *before* the 3×3 and before the 5×5 (the reduction), and one *after* the maximum (the
-# projection):
+# A 1×1 convolution with fewer filters than channels condenses each pixel's channels into fewer.
+# GoogLeNet puts one *before* the 3×3 and before the 5×5 (the reduction), and one *after* the
+# maximum (the projection):
 #
 # - 1×1, 64 filters
 # - 1×1, 96 filters, then 3×3, 128 filters
@@ -152,8 +152,8 @@ lesson.claim("inception-stacked", "right, but incomplete",
 # concatenated: $y = [f_1(x), f_2(x), f_3(x), f_4(x)]$. Each number of $y$ came from one branch, so
 # backward $dy$ is cut into the channels of each branch: $dy = [dy_1, dy_2, dy_3, dy_4]$.
 #
-# The input $x$ was used four times. A small change of $x_i$ reaches the loss on four ways, and the
-# chain rule adds them:
+# The input $x$ was used four times. A small change of $x_i$ reaches the loss along four paths, and
+# the chain rule adds them:
 #
 # $$dx = \sum_k J_k^T \cdot dy_k$$
 #
@@ -188,8 +188,8 @@ print(f"a module: its dx and the sum of its branches' differ by {apart:.0e} at m
 # ## 4. The network, one step at a time
 #
 # First comes the *stem*: plain layers that bring 224×224 pixels down to 28×28 before the first
-# module. A module is one row of the table; so is a convolution of the stem with its ReLU. Where
-# the side is halved, pooling rounds up (112, 56, 28, 14, 7), as in Caffe, a library of that time.
+# module. A module is one row of the table; so is a convolution of the stem with its ReLU. Pooling
+# rounds the halved side up (112 → 56 → 28 → 14 → 7), as in Caffe, a library of that time.
 # Local response normalisation is that of lesson 6. The check of all nine modules would take most of
 # this lesson's time. They run the same code with other numbers of channels, so the table leaves the
 # checks out (a dot). After it come those of the stem, of the first module, of the last and of fc.

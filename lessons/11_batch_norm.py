@@ -31,7 +31,7 @@ _ = threadpool_limits(1, user_api="blas")   # matrices this small: a second thre
 #
 # $$\mu = \frac{1}{m} \sum_i x_i, \qquad \sigma^2 = \frac{1}{m} \sum_i (x_i - \mu)^2.$$
 #
-# Take off the mean, divide by the standard deviation (ε, a hundred-thousandth, keeps us from
+# Subtract the mean, divide by the standard deviation (ε, a hundred-thousandth, keeps us from
 # dividing by 0), and let the channel choose a size γ and a place β of its own:
 #
 # $$\hat{x}_i = \frac{x_i - \mu}{\sqrt{\sigma^2 + \epsilon}}, \qquad
@@ -51,9 +51,11 @@ print("the layer gives the same:",
       bool(np.allclose(norm.forward(x.reshape(4, 1, 1, 1)).ravel(), x_hat)))
 
 # %% [markdown]
-# Whatever the convolution before it multiplies its weights with, x̂ stays, since mean and deviation
-# are multiplied as well. So the initial size of the weights no longer counts. And a bias would be
-# taken off with the mean: a convolution before batch norm needs none.
+# If the weights of the convolution before it are all multiplied by the same positive number, x̂
+# stays as it was (but for ε), since mean and deviation are multiplied as well. So the output no
+# longer depends on the initial size of the weights. (Their gradient does: for weights a hundred
+# times smaller it is about a hundred times larger.) And a bias would be subtracted with the mean: a
+# convolution before batch norm needs none.
 
 # %%
 for factor, bias in ((0.01, 0.0), (100.0, 0.0), (100.0, 7.0)):
@@ -71,7 +73,7 @@ for factor, bias in ((0.01, 0.0), (100.0, 0.0), (100.0, 7.0)):
 # $$d\beta = \sum_i dy_i, \qquad d\gamma = \sum_i dy_i \hat{x}_i, \qquad
 # d\hat{x}_i = \gamma \cdot dy_i.$$
 #
-# Now $x_j$. It reaches the loss three ways: directly through $\hat{x}_j$, and through μ and σ²,
+# Now $x_j$. It reaches the loss in three ways: directly through $\hat{x}_j$, and through μ and σ²,
 # which it shares with all the others. Write $r = \frac{1}{\sqrt{\sigma^2 + \epsilon}}$.
 #
 # 1. Directly: $\frac{\partial \hat{x}_j}{\partial x_j} = r$, which gives $r \cdot d\hat{x}_j$.
@@ -116,7 +118,7 @@ print(report)
 # ## 3. Training and evaluation
 #
 # In training, what an image gets depends on which other images are in its batch. When the network
-# is used, that must not be: the answer for one picture should not hang on its neighbours. So
+# is used, that must not be: the answer for one picture should not depend on its neighbours. So
 # training keeps **running averages**, and evaluation takes these for μ and σ²:
 #
 # running ← 0.9 · running + 0.1 · batch.
@@ -225,10 +227,10 @@ lesson.save(visualize.flow_figure(flows, note="before training, 32 images"), "gr
 #
 # ## 6. Against LRN, and against nothing
 #
-# Lesson 6 met another normalisation, LRN, local response normalisation: each number is divided by
-# the size of its neighbours in other channels at the same pixel. It looks at one image, has no
-# parameters, and does not set a mean to 0. AlexNet's constants are for numbers of about 100; ours
-# are near 1, so here k = 1 and α = 0.1.
+# Lesson 6 met another normalisation, LRN, local response normalisation: each number is divided by a
+# power of the sum of squares of itself and its neighbours in other channels, at the same pixel. It
+# looks at one image, has no parameters, and does not set a mean to 0. AlexNet's constants are for
+# numbers of about 100; ours are near 1, so here k = 1 and α = 0.1.
 #
 # First a tiny run, six convolutions, two rates, by the recipe of lesson 4:
 
@@ -269,13 +271,14 @@ for kind, table in best.items():
 # these test errors themselves; the order of the three is the same at both.) LRN does harm here, and
 # not only by its nature: AlexNet has it twice, here it stands behind each of nine convolutions, and
 # each time it makes the signal a little smaller, for which He's rule does not make up. So the
-# verdict on LRN hangs on this set-up, and on our k and α.
+# verdict on LRN depends on this set-up, and on our k and α.
 #
 # ## 7. What changed in GoogLeNet
 #
-# The paper's own network was GoogLeNet with batch norm, and without LRN. `googlenet_bn` is a form
-# of it that is in use today. It has 3×3 kernels where GoogLeNet has 5×5, too, and another recipe,
-# so not every difference below is due to batch norm.
+# The paper's own network was a larger relative of GoogLeNet, with batch norm and without LRN: each
+# 5×5 had become two 3×3, and there were more modules and channels. `googlenet_bn` is another form,
+# in use today: GoogLeNet's widths, with batch norm, one 3×3 where GoogLeNet has 5×5, and another
+# recipe. So not every difference below is due to batch norm.
 
 # %%
 before, after = what_changed("googlenet", "googlenet_bn")
@@ -300,7 +303,7 @@ lesson.claim("lrn-needed", "right, but incomplete",
 # ## What we have seen
 #
 # - Batch norm gives each channel mean 0 and variance 1 over the batch, then a size γ and a place β
-#   of its own. The size of the weights before it no longer matters, nor does a bias.
+#   of its own. The output no longer depends on the size of the weights before it, nor on a bias.
 # - Backwards each number gets its own gradient, less a share for the mean and one for the variance.
 # - Training uses the batch, evaluation the running averages: they are two different functions.
 # - It keeps the gradient alive through twenty layers even from small weights, and the networks with

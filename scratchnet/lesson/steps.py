@@ -118,7 +118,7 @@ def what_changed(before: str, after: str) -> tuple[Summary, Summary]:
     for name, table in zip((before, after), tables, strict=True):
         if table.params_unused:
             print(f"    {name} in training: {table.params_unused:,} parameters more, of heads that "
-                  "are left away afterwards")
+                  "are left out afterwards")
     published = {entry.name: entry for entry in networks()}
     accuracy = [_accuracy(published.get(name)) for name in (before, after)]
     print(f"{'published top-1, ImageNet':26s}{accuracy[0]:>18s}{accuracy[1]:>18s}")

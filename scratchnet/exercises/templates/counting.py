@@ -3,9 +3,9 @@
 Write four functions; all numbers are whole.
 
 A convolution from C to O channels with a kernel of KH×KW has one weight for each filter, each
-channel the filter sees and each tap of the kernel. With g groups, the channels are cut into g
-equal parts and a filter sees only its own part (AlexNet's two GPUs: g = 2). With a bias, each
-filter has one more number.
+channel the filter sees and each place of the kernel (a tap). With g groups, the channels are cut
+into g equal parts and a filter sees only its own part (AlexNet's two GPUs: g = 2). With a bias,
+each filter has one more number.
 
 A multiply-accumulate (MAC) is one product w·x, added to a sum. Every pixel of the output, OH×OW of
 them, needs each weight once. Biases are not counted as MACs.
@@ -22,7 +22,7 @@ Worked example
     conv_macs(3, 10, (2, 4), 1, (5, 6))             = 240·30        = 7200
     linear_parameters(9216, 4096, True)             = 37752832
 
-    network_cost of the AlexNet paper's table       = (60965224, 724406816)
+    network_cost of AlexNet's layers, as a table    = (60965224, 724406816)
 
         ((3, 96, 11, 1, 55), (96, 256, 5, 2, 27), (256, 384, 3, 1, 13), (384, 384, 3, 2, 13),
          (384, 256, 3, 2, 13), (9216, 4096, 1, 1, 1), (4096, 4096, 1, 1, 1),
